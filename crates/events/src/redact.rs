@@ -1,0 +1,96 @@
+//! Taking secrets out of text before anybody sees it.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// Shorter values are not taken for secrets: they would blot out ordinary words.
+const SECRET_BYTES_MIN: usize = 8;
+/// What stands in a secret's place.
+const MASK: &str = "[redacted]";
+
+/// Knows the secrets of this process by value and takes them out of text.
+///
+/// A value is found plain, percent-encoded, JSON-escaped, in base64 (also as the second half of `user:value`).
+#[derive(Clone, Default)]
+pub struct Redactor {
+    needles: Vec<String>,
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Redactor({} forms)", self.needles.len())
+    }
+}
+
+impl Redactor {
+    /// A redactor for `secrets`; values under eight bytes are passed over.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut needles: Vec<String> = Vec::new();
+        for secret in secrets.into_iter().map(str::trim).filter(|s| s.len() >= SECRET_BYTES_MIN) {
+            needles.push(secret.to_owned());
+            needles.push(url::form_urlencoded::byte_serialize(secret.as_bytes()).collect());
+            needles.push(serde_json::Value::from(secret).to_string().trim_matches('"').to_owned());
+            needles.extend(base64_forms(secret.as_bytes()));
+        }
+        needles.retain(|needle| needle.len() >= SECRET_BYTES_MIN);
+        // The longest first, so that a form which holds another goes as a whole.
+        needles.sort_by_key(|needle| (std::cmp::Reverse(needle.len()), needle.clone()));
+        needles.dedup();
+        Self { needles }
+    }
+
+    /// `text` with every known secret replaced; borrowed when there was none.
+    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut out = Cow::Borrowed(text);
+        for needle in &self.needles {
+            if out.contains(needle.as_str()) {
+                out = Cow::Owned(out.replace(needle.as_str(), MASK));
+            }
+        }
+        out
+    }
+}
+
+/// What of `secret` is certain to stand in any base64 text that holds it, at each of the three alignments.
+fn base64_forms(secret: &[u8]) -> Vec<String> {
+    let mut forms = vec![STANDARD.encode(secret), URL_SAFE_NO_PAD.encode(secret)];
+    for pad in 1..3 {
+        let mut shifted = vec![b':'; pad];
+        shifted.extend_from_slice(secret);
+        // The first characters mix in what stands before the secret, the last ones what comes after.
+        let whole = shifted.len() / 3 * 3;
+        forms.push(STANDARD_NO_PAD.encode(&shifted[..whole])[4..].to_owned());
+    }
+    let whole = secret.len() / 3 * 3;
+    forms.push(STANDARD_NO_PAD.encode(&secret[..whole]));
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_secret_goes() {
+        let secret = "ghp_s3cret+/=value%with\"odd";
+        let redactor = Redactor::new([secret]);
+        for user in ["", "x", "xy", "x-access-token"] {
+            let basic = STANDARD.encode(format!("{user}:{secret}"));
+            assert!(redactor.redact(&basic).contains(MASK), "base64 after {user:?}");
+        }
+        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        let json = serde_json::json!({ "a": secret }).to_string();
+        for text in [secret.to_owned(), format!("https://u:{encoded}@h/"), json] {
+            let out = redactor.redact(&text);
+            assert!(out.contains(MASK) && !out.contains("s3cret"), "{text} became {out}");
+        }
+        assert!(matches!(redactor.redact("nothing here"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn short_values_are_no_secrets() {
+        assert_eq!(Redactor::new(["abc"]).redact("abc"), "abc");
+    }
+}

@@ -1,0 +1,171 @@
+//! What a session is, as the sum of what happened in it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Branch, Entry, Event, Oid, Outcome, Request, SessionId, Step, Target, Telemetry, Usage};
+
+/// Where a session stands, in the words of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Asked for; nobody has taken it up.
+    Queued,
+    /// Somebody is at it.
+    Running,
+    /// Over, as it should be.
+    Done,
+    /// Over; it could not reach its end.
+    Failed,
+    /// Over; somebody ended it.
+    Cancelled,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Done, Self::Failed, Self::Cancelled];
+
+    /// The name in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads the name in the contract.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
+    /// Whether nothing more will happen.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// What a session is: the fold over its entries.
+#[derive(Debug, Clone)]
+pub struct SessionState {
+    /// Its name.
+    pub id: SessionId,
+    /// What was asked for.
+    pub request: Request,
+    /// Where it stands.
+    pub status: Status,
+    /// The attempt that wrote last.
+    pub attempt: u32,
+    /// The step it is in.
+    pub step: Option<Step>,
+    /// When it was asked for, in microseconds after 1970.
+    pub created_us: i64,
+    /// When something happened last, in microseconds after 1970.
+    pub updated_us: i64,
+    /// The place of the last entry.
+    pub last_seq: u64,
+    /// The branch and commit it was started from.
+    pub base: Option<(Branch, Oid)>,
+    /// The last saved state of the work tree.
+    pub saved: Option<Oid>,
+    /// The commit to deliver.
+    pub commit: Option<Oid>,
+    /// The branch that was pushed.
+    pub pushed: Option<(Branch, Oid)>,
+    /// The pull request.
+    pub pull_request: Option<Target>,
+    /// What it used so far.
+    pub usage: Usage,
+    /// Replies of the model so far.
+    pub turns: u32,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// What it used in all.
+    pub telemetry: Option<Telemetry>,
+}
+
+impl SessionState {
+    /// The state after all of `entries`, which begin with the first one of a session; nothing when they do not.
+    pub fn fold<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Option<Self> {
+        let mut entries = entries.into_iter();
+        let mut state = Self::begin(entries.next()?)?;
+        entries.for_each(|entry| state.apply(entry));
+        Some(state)
+    }
+
+    /// The state after the first entry of a session.
+    pub fn begin(first: &Entry) -> Option<Self> {
+        let Event::SessionRequested(requested) = &first.event else { return None };
+        Some(Self {
+            id: first.session,
+            request: requested.request.clone(),
+            status: Status::Queued,
+            attempt: first.attempt,
+            step: None,
+            created_us: first.at_us,
+            updated_us: first.at_us,
+            last_seq: first.seq,
+            base: None,
+            saved: None,
+            commit: None,
+            pushed: None,
+            pull_request: None,
+            usage: Usage::zero(),
+            turns: 0,
+            outcome: None,
+            telemetry: None,
+        })
+    }
+
+    /// Takes in the next entry.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.attempt = entry.attempt;
+        self.updated_us = entry.at_us;
+        self.last_seq = entry.seq;
+        match &entry.event {
+            Event::AttemptStarted(_) => self.status = Status::Running,
+            Event::StepStarted(started) => self.step = Some(started.step),
+            Event::BaseChosen(chosen) => self.base = Some((chosen.base.clone(), chosen.commit.clone())),
+            Event::ModelReplied(reply) => {
+                self.usage = reply.totals;
+                self.turns += 1;
+            }
+            Event::ToolFinished(tool) => {
+                if let Some(oid) = &tool.saved {
+                    self.saved = Some(oid.clone());
+                }
+            }
+            Event::CommitMade(made) => self.commit = Some(made.commit.clone()),
+            Event::BranchPushed(pushed) => self.pushed = Some((pushed.branch.clone(), pushed.commit.clone())),
+            Event::PullRequestOpened(opened) => self.pull_request = Some(opened.target.clone()),
+            Event::SessionEnded(ended) => {
+                self.status = status_after(&ended.outcome);
+                self.outcome = Some(ended.outcome.clone());
+                self.telemetry = Some(ended.telemetry.clone());
+            }
+            Event::SessionRequested(_)
+            | Event::GitRan(_)
+            | Event::SandboxOpened(_)
+            | Event::AgentBriefed(_)
+            | Event::ModelRetried(_)
+            | Event::Thought(_)
+            | Event::Said(_)
+            | Event::FileEdited(_)
+            | Event::AgentTold(_)
+            | Event::CheckRan(_)
+            | Event::Warned(_)
+            | Event::CancelRequested(_)
+            | Event::LimitReached(_) => {}
+        }
+    }
+}
+
+/// The status that an outcome leaves.
+fn status_after(outcome: &Outcome) -> Status {
+    match outcome {
+        Outcome::Delivered(_) | Outcome::Unchanged { .. } | Outcome::Budget { .. } => Status::Done,
+        Outcome::Cancelled { .. } => Status::Cancelled,
+        Outcome::Failed(_) => Status::Failed,
+    }
+}

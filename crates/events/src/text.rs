@@ -1,0 +1,29 @@
+//! Bounding and escaping text that we did not write.
+
+/// Keeps the head and the tail of `text` when it is longer than `bytes_max`, and says between them what was left out.
+///
+/// Cuts at character boundaries; the result is at most `bytes_max` bytes plus the sentence in the middle.
+pub fn head_and_tail(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let half = bytes_max / 2;
+    let head = &text[..text.floor_char_boundary(half)];
+    let tail = &text[text.ceil_char_boundary(text.len() - half)..];
+    format!("{head}\n[… {} bytes left out …]\n{tail}", text.len() - head.len() - tail.len())
+}
+
+/// Replaces what could move a terminal's cursor or turn its text around: control characters other than newline and
+/// tab, and the bidirectional and zero-width ones, as `\u{…}`.
+pub fn escape_control(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if hidden || (c.is_control() && c != '\n' && c != '\t') {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}

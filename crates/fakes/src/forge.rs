@@ -1,0 +1,1 @@
+//! A strict stand-in for GitHub, with real git over smart HTTP.

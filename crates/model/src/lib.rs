@@ -1,0 +1,186 @@
+//! Who thinks: asks a language model for its next reply. Knows nothing of sessions or of what a tool does.
+
+mod anthropic;
+mod chat_completions;
+mod conversation;
+mod price;
+mod retry;
+mod scripted;
+mod stream;
+
+use async_trait::async_trait;
+use serde_json::value::RawValue;
+
+pub use conversation::{Conversation, Message, ToolResult, ToolSpec};
+pub use retry::{Policy, Wait, ask};
+
+/// Which model to ask, and how to reach it.
+#[derive(Debug, Clone)]
+pub enum Config {
+    /// Anthropic's Messages API, or a server that speaks it.
+    Anthropic(anthropic::Config),
+    /// OpenAI's Chat Completions API, or a server that speaks it.
+    ChatCompletions(chat_completions::Config),
+    /// A recording.
+    Scripted(scripted::Config),
+}
+
+/// Opens a model for one session: what it keeps is that session's.
+///
+/// # Errors
+/// When the configuration cannot work, for instance a recording that cannot be read.
+pub fn open(config: &Config) -> Result<Box<dyn Model>, Error> {
+    match config {
+        Config::Anthropic(config) => anthropic::open(config),
+        Config::ChatCompletions(config) => chat_completions::open(config),
+        Config::Scripted(config) => scripted::open(config),
+    }
+}
+
+/// A language model.
+#[async_trait]
+pub trait Model: Send + Sync {
+    /// Asks once for the reply to `conversation`. Dropping the future ends the request.
+    ///
+    /// # Errors
+    /// [`Error`] says whether asking again can help: see [`ask`], which does.
+    async fn reply(&self, conversation: &Conversation) -> Result<Reply, Error>;
+
+    /// Who is asked.
+    fn name(&self) -> &ModelName;
+}
+
+/// Who is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelName {
+    /// `anthropic`, `openai`, `scripted`.
+    pub provider: String,
+    /// The model as the provider names it.
+    pub model: String,
+}
+
+/// What a model answered.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The assistant message in the wire's own form, byte for byte; sent back unchanged with the next request.
+    pub raw: Box<RawValue>,
+    /// The parts for people, in the order they came.
+    pub parts: Vec<Part>,
+    /// The tool calls, in order.
+    pub calls: Vec<ToolCall>,
+    /// Why it stopped.
+    pub stop: Stop,
+    /// What it used.
+    pub usage: Usage,
+    /// The model that answered, as the provider names it.
+    pub model: String,
+}
+
+/// A part of a reply for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// A thought that the provider lets us see.
+    Thought(String),
+    /// Text.
+    Text(String),
+}
+
+/// A tool that the model calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolCall {
+    /// The provider's name for the call, to be repeated with the result.
+    pub id: String,
+    /// The tool's name as the model wrote it.
+    pub name: String,
+    /// The arguments as the model wrote them: JSON if it kept to the rules.
+    pub arguments: String,
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// It has said what it had to say.
+    Finished,
+    /// It waits for tool results.
+    Tools,
+    /// It ran into its output limit: the reply may be cut short.
+    OutputLimit,
+    /// The provider held the reply back.
+    Refused,
+    /// Anything else, in the wire's own word.
+    Other(String),
+}
+
+impl Stop {
+    /// A word for the log.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Finished => "finished",
+            Self::Tools => "tools",
+            Self::OutputLimit => "output_limit",
+            Self::Refused => "refused",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+/// What a reply used, in tokens; each token is counted in one field.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Usage {
+    /// Input tokens that were neither read from nor written to a cache.
+    pub input: u64,
+    /// Output tokens, reasoning included.
+    pub output: u64,
+    /// Input tokens read from the provider's cache.
+    pub cache_read: u64,
+    /// Input tokens written to the provider's cache.
+    pub cache_write: u64,
+    /// US dollars; nothing when the model's price is not known.
+    pub usd: Option<f64>,
+}
+
+/// Why a model did not reply. The variants are what callers branch on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The key is missing, wrong, or lacks a right. Never holds the key.
+    #[error("{provider} refused the API key ({status}): {message}")]
+    Key {
+        /// The provider.
+        provider: String,
+        /// The HTTP status.
+        status: u16,
+        /// What the provider said, bounded.
+        message: String,
+    },
+    /// The provider refused the request; asking again gives the same answer.
+    #[error("{provider} refused the request ({status}): {message}")]
+    Refused {
+        /// The provider.
+        provider: String,
+        /// The HTTP status.
+        status: u16,
+        /// What the provider said, bounded.
+        message: String,
+    },
+    /// The provider is busy, limited or broken; asking again may help.
+    #[error("{provider} is not answering: {message}")]
+    Transient {
+        /// The provider.
+        provider: String,
+        /// What happened.
+        message: String,
+        /// How long the provider asked us to wait, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+    /// The answer broke the wire's own rules.
+    #[error("{provider} answered what its protocol does not allow: {message}")]
+    Protocol {
+        /// The provider.
+        provider: String,
+        /// What was wrong.
+        message: String,
+    },
+    /// The configuration cannot work.
+    #[error("cannot open the model: {0}")]
+    Config(String),
+}

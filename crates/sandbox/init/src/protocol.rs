@@ -1,0 +1,186 @@
+//! What the trusted side asks of the program inside, and what it answers.
+//!
+//! A frame is a 32-bit little-endian length and a postcard message of that many bytes. Requests carry an id that the
+//! answer repeats; answers may overtake each other. The trusted side bounds every frame and believes none of it.
+
+use serde::{Deserialize, Serialize};
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ran {
+    /// Standard output and standard error in the order they came, bounded by head and tail, invalid UTF-8 replaced.
+    pub output: String,
+    /// How many bytes it printed in all.
+    pub output_bytes: u64,
+    /// How it ended.
+    pub ended: Ended,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ended {
+    /// With this exit code.
+    Exited(i32),
+    /// By this signal.
+    Signalled(i32),
+    /// By us, at its deadline.
+    TimedOut,
+    /// It could not be started, for instance at the process limit.
+    NotStarted(i32),
+}
+
+/// Work on files of the work tree. Paths are relative to it or begin with `/work/`; none may leave it, by `..` or
+/// by a symbolic link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileTool {
+    /// Read lines of a text file.
+    Read {
+        /// The file.
+        path: String,
+        /// The first line wanted, from 1.
+        first_line: u64,
+        /// At most so many lines.
+        lines_max: u64,
+        /// At most so many bytes.
+        bytes_max: u64,
+    },
+    /// Search the contents of files, `.gitignore` honoured.
+    SearchText {
+        /// A regular expression (the `regex` crate's syntax).
+        pattern: String,
+        /// The folder or file to search; empty for all.
+        path: String,
+        /// Only files whose path matches this glob; empty for all.
+        glob: String,
+        /// At most so many matching lines.
+        matches_max: u64,
+    },
+    /// Search the names of files, `.gitignore` honoured.
+    SearchNames {
+        /// A glob such as `**/*.rs` or `*test*`.
+        glob: String,
+        /// The folder to search; empty for all.
+        path: String,
+        /// At most so many names.
+        matches_max: u64,
+    },
+    /// Replace passages of a file, all of them or none.
+    Edit {
+        /// The file.
+        path: String,
+        /// The passages.
+        passages: Vec<Passage>,
+    },
+    /// Write a whole file, over what is there; missing folders are made.
+    Write {
+        /// The file.
+        path: String,
+        /// Its content.
+        bytes: Vec<u8>,
+    },
+}
+
+/// A passage to replace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passage {
+    /// What stands there; empty to create a file that does not exist.
+    pub old: String,
+    /// What shall stand there.
+    pub new: String,
+    /// Replace every occurrence instead of refusing when there are several.
+    pub every: bool,
+    /// The line near which it stands, to choose among several.
+    pub near_line: Option<u64>,
+}
+
+/// What came of a [`FileTool`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileAnswer {
+    /// Lines of a file.
+    Read {
+        /// The text of the lines, without numbers; line endings as in the file, invalid UTF-8 replaced.
+        text: String,
+        /// The first line given, from 1.
+        first_line: u64,
+        /// How many lines are given.
+        lines: u64,
+        /// How many lines the file has.
+        lines_total: u64,
+        /// The size of the file.
+        bytes_total: u64,
+    },
+    /// Entries of a folder, when a folder was to be read: names, folders with a trailing `/`.
+    Folder {
+        /// The names, sorted.
+        names: Vec<String>,
+        /// How many there are in all.
+        total: u64,
+    },
+    /// What was found.
+    Found {
+        /// `path:line:text`, or paths.
+        matches: Vec<String>,
+        /// Whether there are more than the bound.
+        more: bool,
+    },
+    /// The passages were replaced.
+    Edited {
+        /// What was applied, in the order of the passages (several for `every`).
+        applied: Vec<Applied>,
+    },
+    /// The file was written.
+    Written {
+        /// Whether it did not exist before.
+        created: bool,
+        /// The content before, when it was text of at most 64 KiB.
+        before: Option<String>,
+    },
+    /// Nothing was done; the text tells the model why and what to do instead.
+    Refused(String),
+}
+
+/// A passage that was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// What stood there, exactly.
+    pub old: String,
+    /// What stands there now, exactly.
+    pub new: String,
+    /// The first line of it, from 1.
+    pub line: u64,
+    /// How it was found.
+    pub tier: Tier,
+}
+
+/// How a passage was found: the strictest rule by which it is unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Tier {
+    /// Byte for byte.
+    Exact,
+    /// But for line endings.
+    LineEndings,
+    /// But for white space at line ends.
+    TrailingSpace,
+    /// But for one shift of the indentation, applied to the new text as well.
+    Indent,
+    /// But for typographic punctuation and spaces.
+    Punctuation,
+    /// The file did not exist.
+    Created,
+}
+
+impl Tier {
+    /// The name in the events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::LineEndings => "line_endings",
+            Self::TrailingSpace => "trailing_space",
+            Self::Indent => "indent",
+            Self::Punctuation => "punctuation",
+            Self::Created => "created",
+        }
+    }
+}

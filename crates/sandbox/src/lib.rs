@@ -1,0 +1,143 @@
+//! Where untrusted commands run: opens a sandbox over a base tree, runs commands and file tools inside, and tells what
+//! they changed. Knows neither git nor forges nor models.
+
+mod namespaces;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use events::{ChangeList, ChangedPath, Content};
+
+pub use backspace_init::protocol::{FileAnswer, FileTool, Ran};
+
+/// Which backend to open sandboxes with.
+#[derive(Debug, Clone)]
+pub enum Config {
+    /// Linux namespaces, by bubblewrap.
+    Namespaces(namespaces::Config),
+}
+
+/// Opens a fresh sandbox over `tree`.
+///
+/// # Errors
+/// [`Error::Unavailable`] when this machine cannot do what `policy` asks; it names the mend. Never opens a weaker one.
+pub async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Result<Arc<dyn Sandbox>, Error> {
+    match config {
+        Config::Namespaces(config) => namespaces::open(config, tree, policy).await,
+    }
+}
+
+/// The files that a sandbox starts from. Nothing inside can change them.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    /// Read-only folders laid over each other, the uppermost first: a throw-away `.git`, then the checked-out base.
+    pub layers: Vec<PathBuf>,
+}
+
+/// What a sandbox may use. One value, made at the edge.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Bytes that the work tree's changes may take (a tmpfs; charged to memory as well).
+    pub work_bytes_max: u64,
+    /// Files and folders that the changes may hold.
+    pub work_inodes_max: u64,
+    /// Bytes of memory beyond the work tree's.
+    pub memory_bytes_max: u64,
+    /// Processes and threads.
+    pub processes_max: u64,
+    /// How long the sandbox may live.
+    pub lifetime: Duration,
+}
+
+impl Default for Policy {
+    /// 4 GiB and 400,000 inodes of changes, 4 GiB of memory, 512 processes, one hour.
+    fn default() -> Self {
+        Self {
+            work_bytes_max: 4 << 30,
+            work_inodes_max: 400_000,
+            memory_bytes_max: 4 << 30,
+            processes_max: 512,
+            lifetime: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// An open sandbox; its work tree is `/work`.
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// Runs a shell script in the work tree. What it prints, a time-out and a crash are results, not errors.
+    async fn run(&self, command: &Command) -> Result<Ran, Error>;
+
+    /// Reads, searches, edits or writes files of the work tree, inside the sandbox.
+    async fn file(&self, tool: &FileTool) -> Result<FileAnswer, Error>;
+
+    /// What differs from the base, in time proportional to what differs. `.git` at the root is left out.
+    async fn changes(&self) -> Result<ChangeList, Error>;
+
+    /// What stands at a path of [`Sandbox::changes`] now, at most `bytes_max` of it. Never follows a link.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when it is no longer what the list said.
+    async fn content(&self, path: &ChangedPath, bytes_max: u64) -> Result<Content, Error>;
+
+    /// Ends every process inside and takes the sandbox down; nothing of it stays on the machine. May be called twice.
+    async fn close(&self) -> Result<(), Error>;
+
+    /// What holds in this sandbox.
+    fn terms(&self) -> &Terms;
+}
+
+/// A shell script to run.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Given to `bash -c` (`sh -c` where there is no bash).
+    pub script: String,
+    /// After this long its whole process tree is ended.
+    pub timeout: Duration,
+    /// Output beyond this many bytes keeps its head and its tail.
+    pub output_bytes_max: usize,
+}
+
+/// What holds in a sandbox, for the log and for people.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// The backend's name.
+    pub backend: &'static str,
+    /// What is enforced, each in a few words.
+    pub enforced: Vec<String>,
+    /// What this machine cannot enforce, each in a few words.
+    pub soft: Vec<String>,
+}
+
+/// What can go wrong with a sandbox. What goes wrong inside one is a result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// This machine cannot open one.
+    #[error("no sandbox can be opened here: {reason}. {mend}")]
+    Unavailable {
+        /// What is missing or refused.
+        reason: String,
+        /// What mends it: a command or a setting.
+        mend: String,
+    },
+    /// The sandbox is gone: killed, out of memory, or past its lifetime.
+    #[error("the sandbox is gone: {reason}")]
+    Lost {
+        /// What we know of why.
+        reason: String,
+    },
+    /// A path is no longer what it was when listed.
+    #[error("a changed file was replaced or grew while it was read")]
+    Changed,
+    /// The host's system refused something that should work.
+    #[error("cannot {doing}")]
+    System {
+        /// What we were doing.
+        doing: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
