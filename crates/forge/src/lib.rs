@@ -1,7 +1,7 @@
 //! Where pull requests live. Speaks the forges' wires only: runs no git, sees no sandbox.
 
-mod github;
-mod local;
+pub mod github;
+pub mod local;
 
 use std::sync::Arc;
 
@@ -44,7 +44,8 @@ pub trait Forge: Send + Sync {
     async fn branch_head(&self, remote: &Remote, branch: &Branch) -> Result<Option<Oid>, Error>;
 
     /// Opens a pull request, or adopts and updates the one that is open for the same head and base and carries
-    /// `marker`. Calling it twice, or again after a lost answer, never makes two.
+    /// `marker`. Calling it twice, or again after a lost answer, never makes two: one that carries `marker` and was
+    /// closed meanwhile is returned as it is, with `open: false`.
     async fn open_pull_request(&self, new: &NewPullRequest) -> Result<PullRequest, Error>;
 
     /// Reads a pull request back.
@@ -116,15 +117,17 @@ pub struct PullRequest {
     pub head_commit: Oid,
     /// The branch to merge into.
     pub base: Branch,
-    /// Whether this call found it open already.
+    /// Whether it was there already when this call began.
     pub adopted: bool,
+    /// What is otherwise than was asked for, for people: opened ready because drafts are refused, body cut.
+    pub warnings: Vec<String>,
 }
 
 /// Why a forge did not do it. The variants are what callers branch on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Missing, or hidden from this credential.
-    #[error("{0} was not found, or the token cannot see it")]
+    /// Missing, or hidden from this credential: the text says what, and what to look at.
+    #[error("not found: {0}")]
     NotFound(String),
     /// The credential is missing, wrong, or lacks a right.
     #[error("{doing}: the forge refused the token: {message}")]
@@ -153,4 +156,16 @@ pub enum Error {
     /// The configuration cannot work.
     #[error("cannot open the forge: {0}")]
     Config(String),
+}
+
+/// An error and its causes, in one line for people.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
