@@ -2,7 +2,9 @@
 
 mod follow;
 mod memory;
+mod shape;
 mod sqlite;
+mod summary;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +12,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use events::{Entry, NewEntry, SessionId, Status};
 
-pub use follow::{Grown, follow};
+pub use follow::{Deleted, Grown, follow};
+
+/// A list has at most so many sessions; the next ones come with the next page.
+const LIST_MAX: usize = 1000;
 
 /// Which store to open.
 #[derive(Debug, Clone)]
@@ -52,7 +57,9 @@ pub trait EventLog: Send + Sync {
     /// The first entry of a session is appended with attempt 1.
     ///
     /// # Errors
-    /// [`Error::Fenced`] when a newer attempt has begun or the session has ended; then nothing was written.
+    /// [`Error::Fenced`] when a newer attempt has begun or the session has ended, or when something would stand before
+    /// the first entry or behind the final one; [`Error::NotFound`] when there is no such session and `entries` do not
+    /// begin one. Then nothing was written.
     async fn append(&self, session: SessionId, attempt: u32, entries: Vec<NewEntry>) -> Result<u64, Error>;
 
     /// Up to `limit` entries after place `seq`, in order.
@@ -82,6 +89,9 @@ pub trait SessionIndex: Send + Sync {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Unfinished`] when it has no final entry.
     async fn delete(&self, session: SessionId) -> Result<(), Error>;
+
+    /// Makes the index anew from the log.
+    async fn rebuild(&self) -> Result<(), Error>;
 }
 
 /// Small values by key: idempotency keys, the local forge's pull requests.
@@ -109,7 +119,7 @@ pub struct Filter {
     pub repository: Option<String>,
     /// Only those older than this one.
     pub before: Option<SessionId>,
-    /// At most so many (1 to 1,000).
+    /// At most so many (1 to 1,000; others are taken as the nearest).
     pub limit: usize,
 }
 
@@ -139,7 +149,9 @@ pub enum Error {
     #[error("there is no session {0}")]
     NotFound(SessionId),
     /// A newer attempt at the session has begun, or it has ended.
-    #[error("attempt {attempt} at session {session} is void: a newer one has begun, or the session has ended")]
+    #[error(
+        "attempt {attempt} at session {session} is void: a newer one has begun, or the session has ended"
+    )]
     Fenced {
         /// The session.
         session: SessionId,

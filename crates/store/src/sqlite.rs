@@ -1,0 +1,165 @@
+//! Keeps everything in one SQLite file.
+
+mod read;
+mod schema;
+mod write;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use events::{Entry, NewEntry, SessionId};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+
+use crate::follow::Bells;
+use crate::{Error, EventLog, Filter, Grown, Records, SessionIndex, Store, Summary, shape};
+use write::{Write, Writer};
+
+/// How long to wait for another process that writes. One append takes far less; a checkpoint or a backup may not.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Each has a thread and a page cache of its own, and a read takes well under a millisecond.
+const READERS_MAX: u32 = 4;
+/// The write-ahead log is cut back to this after a checkpoint.
+const WAL_BYTES_MAX: &str = "67108864";
+
+/// Opens the store at `path`, making it and its folder when missing.
+pub(crate) async fn open(path: &Path) -> Result<Store, Error> {
+    open_patiently(path, BUSY_TIMEOUT).await
+}
+
+/// Opens the store at `path`; waits at most `patience` for other processes, now and later.
+async fn open_patiently(path: &Path, patience: Duration) -> Result<Store, Error> {
+    prepare(path).map_err(failed("make the folder and file of the database"))?;
+    let mut connection = connect(path, patience).await.map_err(failed("open the database"))?;
+    schema::bring_up_to_date(&mut connection).await?;
+    let bells = Bells::default();
+    let writer = write::start(connection, bells.clone());
+    let sqlite = Arc::new(Sqlite { readers: readers(path, patience), writer, bells });
+    Ok(Store { log: sqlite.clone(), index: sqlite.clone(), records: sqlite })
+}
+
+struct Sqlite {
+    readers: SqlitePool,
+    writer: Writer,
+    bells: Bells,
+}
+
+#[async_trait]
+impl EventLog for Sqlite {
+    async fn append(&self, session: SessionId, attempt: u32, entries: Vec<NewEntry>) -> Result<u64, Error> {
+        let shape = shape::of(&entries);
+        self.writer.write(Write::Append { session, attempt, shape, entries }).await?.seq()
+    }
+
+    async fn read_after(&self, session: SessionId, seq: u64, limit: usize) -> Result<Vec<Entry>, Error> {
+        read::after(&self.readers, session, seq, limit).await
+    }
+
+    async fn begin_attempt(&self, session: SessionId) -> Result<u32, Error> {
+        self.writer.write(Write::BeginAttempt { session }).await?.attempt()
+    }
+
+    fn watch(&self, session: SessionId) -> Grown {
+        self.bells.watch(session)
+    }
+}
+
+#[async_trait]
+impl SessionIndex for Sqlite {
+    async fn list(&self, filter: &Filter) -> Result<Vec<Summary>, Error> {
+        read::list(&self.readers, filter).await
+    }
+
+    async fn unfinished(&self) -> Result<Vec<SessionId>, Error> {
+        read::unfinished(&self.readers).await
+    }
+
+    async fn delete(&self, session: SessionId) -> Result<(), Error> {
+        self.writer.write(Write::Delete { session }).await.map(drop)
+    }
+
+    async fn rebuild(&self) -> Result<(), Error> {
+        self.writer.write(Write::Rebuild).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Records for Sqlite {
+    async fn put_new(&self, space: &str, key: &str, value: &str) -> Result<Option<String>, Error> {
+        let (space, key, value) = (space.to_owned(), key.to_owned(), value.to_owned());
+        self.writer.write(Write::PutNew { space, key, value }).await?.there()
+    }
+
+    async fn put(&self, space: &str, key: &str, value: &str) -> Result<(), Error> {
+        let (space, key, value) = (space.to_owned(), key.to_owned(), value.to_owned());
+        self.writer.write(Write::Put { space, key, value }).await.map(drop)
+    }
+
+    async fn get(&self, space: &str, key: &str) -> Result<Option<String>, Error> {
+        read::record(&self.readers, space, key).await
+    }
+
+    async fn list(&self, space: &str, prefix: &str) -> Result<Vec<(String, String)>, Error> {
+        read::records(&self.readers, space, prefix).await
+    }
+}
+
+/// Makes the folder and an empty file that only its owner may read: prompts and file contents stand in it. SQLite
+/// gives the files beside it the same mode.
+fn prepare(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
+}
+
+/// The one connection that writes.
+///
+/// `synchronous` is FULL: an entry is appended before the next action begins (a push, a pull request), so one that
+/// was acknowledged must be there after a power cut as well; NORMAL would lose those since the last checkpoint. The
+/// price is one `fdatasync` a batch.
+async fn connect(path: &Path, patience: Duration) -> Result<SqliteConnection, sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(patience)
+        .pragma("journal_size_limit", WAL_BYTES_MAX)
+        .thread_name(|_| "store-writer".to_owned())
+        .disable_statement_logging();
+    SqliteConnection::connect_with(&options).await
+}
+
+/// A few connections that read, opened when they are needed.
+fn readers(path: &Path, patience: Duration) -> SqlitePool {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(patience)
+        .row_buffer_size(read::ROWS_BUFFERED)
+        .thread_name(|n| format!("store-reader-{n}"))
+        .disable_statement_logging();
+    SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        .test_before_acquire(false)
+        .max_lifetime(None)
+        .connect_lazy_with(options)
+}
+
+/// Words for what a database, or the file below it, did not do.
+fn failed<E>(doing: &'static str) -> impl FnOnce(E) -> Error
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    move |source| Error::Database { doing, source: source.into() }
+}
+
+#[cfg(test)]
+mod tests;
