@@ -3,16 +3,22 @@
 mod anthropic;
 mod chat_completions;
 mod conversation;
+mod history;
 mod price;
+mod raw_object;
 mod retry;
 mod scripted;
 mod stream;
+mod transport;
 
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 
+pub use anthropic::{Config as AnthropicConfig, Thinking};
+pub use chat_completions::Config as ChatCompletionsConfig;
 pub use conversation::{Conversation, Message, ToolResult, ToolSpec};
 pub use retry::{Policy, Wait, ask};
+pub use scripted::Config as ScriptedConfig;
 
 /// Which model to ask, and how to reach it.
 #[derive(Debug, Clone)]

@@ -1,0 +1,276 @@
+//! A reply of the Messages API, put together from its events.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::raw_object::{RawObject, raw};
+use crate::stream::{Assembly, Progress, protocol, transient};
+use crate::transport::error_in_stream;
+use crate::{Error, ModelName, Part, Reply, Stop, ToolCall, Usage, price};
+
+/// Where arguments stand that are no JSON object: the API takes nothing else back, and recommends this form.
+const INVALID_JSON: &str = "INVALID_JSON";
+
+/// A reply that is not whole yet.
+pub(super) struct Assembling<'a> {
+    name: &'a ModelName,
+    key: &'a SecretString,
+    model: String,
+    blocks: Vec<Growing>,
+    stop: Option<String>,
+    usage: WireUsage,
+    whole: bool,
+}
+
+/// A content block that is not whole yet.
+struct Growing {
+    block: RawObject,
+    /// The pieces of a tool call's arguments.
+    arguments: String,
+    open: bool,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    r#type: String,
+    index: Option<usize>,
+    content_block: Option<RawObject>,
+    delta: Option<RawObject>,
+    message: Option<Start>,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+struct Start {
+    model: Option<String>,
+    usage: Option<WireUsage>,
+}
+
+/// Counts so far; each event that has a count replaces the one before.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct WireUsage {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+}
+
+impl<'a> Assembling<'a> {
+    pub(super) fn new(name: &'a ModelName, key: &'a SecretString) -> Self {
+        Self {
+            name,
+            key,
+            model: name.model.clone(),
+            blocks: Vec::new(),
+            stop: None,
+            usage: WireUsage::default(),
+            whole: false,
+        }
+    }
+
+    /// The reply, when nothing of it is missing.
+    pub(super) fn finish(self) -> Result<Reply, Error> {
+        let provider = &self.name.provider;
+        let closed = self.blocks.iter().all(|growing| !growing.open);
+        let Some(stop) = self.stop.filter(|_| closed) else {
+            return Err(transient(provider, "the reply broke off before its end".to_owned()));
+        };
+        // Some servers leave the last event out; a reply that says why it stopped is whole all the same.
+        if !self.whole {
+            tracing::debug!("A reply of {provider} ended without message_stop");
+        }
+        let stop = stop_of(&stop);
+        let count = self.blocks.len();
+        let blocks = self.blocks.into_iter().enumerate().map(|(n, growing)| {
+            let cut = stop == Stop::OutputLimit && n + 1 == count;
+            growing.finish(cut)
+        });
+        let blocks = Blocks(blocks.collect());
+        let mut usage = Usage {
+            input: self.usage.input_tokens.unwrap_or(0),
+            output: self.usage.output_tokens.unwrap_or(0),
+            cache_read: self.usage.cache_read_input_tokens.unwrap_or(0),
+            cache_write: self.usage.cache_creation_input_tokens.unwrap_or(0),
+            usd: None,
+        };
+        usage.usd = price::usd(&self.model, &usage).or_else(|| price::usd(&self.name.model, &usage));
+        Ok(blocks.into_reply(stop, usage, self.model))
+    }
+
+    fn start_block(&mut self, index: Option<usize>, block: Option<RawObject>) -> Result<(), Error> {
+        let block = block.filter(|_| index == Some(self.blocks.len()));
+        let Some(block) = block else { return Err(self.protocol("a content block begins out of turn")) };
+        self.blocks.push(Growing { block, arguments: String::new(), open: true });
+        Ok(())
+    }
+
+    fn grow_block(&mut self, index: Option<usize>, delta: Option<RawObject>) -> Result<(), Error> {
+        let growing = index.and_then(|index| self.blocks.get_mut(index)).filter(|growing| growing.open);
+        match (growing, delta) {
+            (Some(growing), Some(delta)) => {
+                growing.take(delta);
+                Ok(())
+            }
+            (None, _) | (_, None) => Err(self.protocol("a piece belongs to no open content block")),
+        }
+    }
+
+    fn stop_block(&mut self, index: Option<usize>) -> Result<(), Error> {
+        match index.and_then(|index| self.blocks.get_mut(index)).filter(|growing| growing.open) {
+            Some(growing) => growing.open = false,
+            None => return Err(self.protocol("a content block ends that is not open")),
+        }
+        Ok(())
+    }
+
+    fn protocol(&self, message: &str) -> Error {
+        protocol(&self.name.provider, message)
+    }
+}
+
+impl Assembly for Assembling<'_> {
+    fn take(&mut self, data: &str) -> Result<Progress, Error> {
+        let event: Event = serde_json::from_str(data)
+            .map_err(|error| self.protocol(&format!("an event is no JSON: {error}")))?;
+        match event.r#type.as_str() {
+            "message_start" => {
+                let Some(start) = event.message else {
+                    return Err(self.protocol("message_start has no message"));
+                };
+                self.model = start.model.unwrap_or_else(|| self.model.clone());
+                self.usage.update(start.usage);
+            }
+            "content_block_start" => self.start_block(event.index, event.content_block)?,
+            "content_block_delta" => self.grow_block(event.index, event.delta)?,
+            "content_block_stop" => self.stop_block(event.index)?,
+            "message_delta" => {
+                self.usage.update(event.usage);
+                self.stop = event.delta.and_then(|delta| delta.text("stop_reason")).or(self.stop.take());
+            }
+            "message_stop" => {
+                self.whole = true;
+                return Ok(Progress::Whole);
+            }
+            "error" => return Err(error_in_stream(&self.name.provider, self.key, data)),
+            // `ping`, and what the API may add: new kinds of events are announced as harmless.
+            _ => {}
+        }
+        Ok(Progress::More)
+    }
+}
+
+impl Growing {
+    fn take(&mut self, delta: RawObject) {
+        match delta.text("type").as_deref().unwrap_or_default() {
+            "text_delta" => self.block.append_text("text", &delta.text("text").unwrap_or_default()),
+            "thinking_delta" => {
+                self.block.append_text("thinking", &delta.text("thinking").unwrap_or_default())
+            }
+            "signature_delta" => {
+                self.block.set_text("signature", delta.text("signature").unwrap_or_default())
+            }
+            "input_json_delta" => self.arguments.push_str(&delta.text("partial_json").unwrap_or_default()),
+            "citations_delta" => {
+                let citation = delta.raw("citation").map(ToOwned::to_owned);
+                self.block.append_items("citations", citation.into_iter().collect());
+            }
+            _ => delta
+                .into_raw_fields()
+                .filter(|(key, _)| key != "type")
+                .for_each(|(key, piece)| self.block.merge(&key, piece)),
+        }
+    }
+
+    /// The whole block. A call that was `cut` before its first argument must not pass for one without arguments.
+    fn finish(mut self, cut: bool) -> RawObject {
+        let is_call = self.block.raw("input").is_some();
+        if !self.arguments.is_empty()
+            || (cut && is_call && self.block.raw("input").map(RawValue::get) == Some("{}"))
+        {
+            let input = match serde_json::from_str::<RawObject>(&self.arguments) {
+                Ok(_) => raw(self.arguments),
+                Err(_) => {
+                    let mut wrapped = RawObject::default();
+                    wrapped.set_text(INVALID_JSON, self.arguments);
+                    wrapped.to_raw()
+                }
+            };
+            self.block.set("input", input);
+        }
+        self.block
+    }
+}
+
+impl WireUsage {
+    fn update(&mut self, newer: Option<Self>) {
+        let Some(newer) = newer else { return };
+        *self = Self {
+            input_tokens: newer.input_tokens.or(self.input_tokens),
+            output_tokens: newer.output_tokens.or(self.output_tokens),
+            cache_creation_input_tokens: newer
+                .cache_creation_input_tokens
+                .or(self.cache_creation_input_tokens),
+            cache_read_input_tokens: newer.cache_read_input_tokens.or(self.cache_read_input_tokens),
+        };
+    }
+}
+
+/// The content blocks of a whole reply.
+pub(crate) struct Blocks(pub(crate) Vec<RawObject>);
+
+impl Blocks {
+    /// The reply that they are.
+    pub(crate) fn into_reply(self, stop: Stop, usage: Usage, model: String) -> Reply {
+        let (mut parts, mut calls) = (Vec::new(), Vec::new());
+        for block in &self.0 {
+            match block.text("type").as_deref().unwrap_or_default() {
+                "text" => {
+                    parts.extend(block.text("text").filter(|text| !text.trim().is_empty()).map(Part::Text))
+                }
+                "thinking" => {
+                    let thought = block.text("thinking").filter(|text| !text.trim().is_empty());
+                    parts.extend(thought.map(Part::Thought));
+                }
+                "tool_use" => calls.push(ToolCall {
+                    id: block.text("id").unwrap_or_default(),
+                    name: block.text("name").unwrap_or_default(),
+                    arguments: arguments(block.raw("input")),
+                }),
+                _ => {}
+            }
+        }
+        if stop == Stop::Refused {
+            // What was held back may be cut anywhere, also within a call.
+            calls.clear();
+        }
+        let mut message = RawObject::default();
+        message.set_text("role", "assistant".to_owned());
+        message.append_items("content", self.0.iter().map(RawObject::to_raw).collect());
+        Reply { raw: message.to_raw(), parts, calls, stop, usage, model }
+    }
+}
+
+/// The arguments as the model wrote them.
+fn arguments(input: Option<&RawValue>) -> String {
+    let Some(input) = input else { return String::new() };
+    let wrapped = serde_json::from_str::<RawObject>(input.get()).ok();
+    let invalid = wrapped
+        .filter(|object| object.keys().eq([INVALID_JSON]))
+        .and_then(|object| object.text(INVALID_JSON));
+    invalid.unwrap_or_else(|| input.get().to_owned())
+}
+
+/// Why the model stopped, from the wire's own word.
+pub(crate) fn stop_of(word: &str) -> Stop {
+    match word {
+        "end_turn" | "stop_sequence" => Stop::Finished,
+        "tool_use" => Stop::Tools,
+        "max_tokens" | "model_context_window_exceeded" => Stop::OutputLimit,
+        "refusal" => Stop::Refused,
+        other => Stop::Other(other.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

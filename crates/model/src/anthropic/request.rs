@@ -1,0 +1,137 @@
+//! A conversation as a request of the Messages API.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Settings, Thinking};
+use crate::history::Encoded;
+use crate::raw_object::push_json_string;
+use crate::{Conversation, Error, Message, Reply, Stop, ToolResult};
+
+/// What marks the end of a part of the request that the provider is to keep; five minutes, renewed by each use.
+pub(super) const MARK: &str = r#","cache_control":{"type":"ephemeral"}"#;
+/// What stands for a text of nothing: the API refuses blank texts.
+const NOTHING: &str = "(nothing)";
+
+/// Everything before the first message, in an order that never changes.
+pub(super) fn head(model: &str, settings: Settings, conversation: &Conversation) -> String {
+    let mut head = String::from("{\"model\":");
+    push_json_string(&mut head, model);
+    head.push_str(&format!(r#","max_tokens":{},"stream":true"#, settings.output_tokens));
+    match settings.thinking {
+        Thinking::Adaptive => head.push_str(r#","thinking":{"type":"adaptive","display":"summarized"}"#),
+        Thinking::Budget(tokens) => {
+            head.push_str(&format!(r#","thinking":{{"type":"enabled","budget_tokens":{tokens}}}"#));
+        }
+        Thinking::Disabled => head.push_str(r#","thinking":{"type":"disabled"}"#),
+        Thinking::Auto | Thinking::Unsaid => {}
+    }
+    push_tools(&mut head, conversation);
+    if !is_blank(&conversation.system) {
+        head.push_str(r#","system":["#);
+        push_text_block(&mut head, &conversation.system);
+        head.insert_str(head.len() - 1, MARK);
+        head.push(']');
+    }
+    head.push_str(r#","messages":["#);
+    head
+}
+
+/// A message as it stays for the rest of the conversation; none for a reply that cannot be sent back.
+pub(super) fn message(message: &Message) -> Result<Vec<Encoded>, Error> {
+    let mut json = String::from(r#"{"role":"user","content":["#);
+    match message {
+        Message::Assistant(reply) => return assistant(reply),
+        Message::User(text) => push_text_block(&mut json, text),
+        Message::Results(results) => {
+            for (n, result) in results.iter().enumerate() {
+                if n > 0 {
+                    json.push(',');
+                }
+                push_result(&mut json, result);
+            }
+        }
+    }
+    // The mark goes into the last block, just before its closing brace.
+    let mark_at = Some(json.len() - 1);
+    json.push_str("]}");
+    Ok(vec![Encoded { json, mark_at }])
+}
+
+fn push_tools(head: &mut String, conversation: &Conversation) {
+    if conversation.tools.is_empty() {
+        return;
+    }
+    head.push_str(r#","tools":["#);
+    for (n, tool) in conversation.tools.iter().enumerate() {
+        head.push_str(if n > 0 { r#",{"name":"# } else { r#"{"name":"# });
+        push_json_string(head, &tool.name);
+        head.push_str(r#","description":"#);
+        push_json_string(head, &tool.description);
+        head.push_str(r#","input_schema":"#);
+        head.push_str(tool.parameters.get());
+        if n + 1 == conversation.tools.len() {
+            head.push_str(MARK);
+        }
+        head.push('}');
+    }
+    head.push(']');
+}
+
+fn push_text_block(json: &mut String, text: &str) {
+    json.push_str(r#"{"type":"text","text":"#);
+    push_json_string(json, if is_blank(text) { NOTHING } else { text });
+    json.push('}');
+}
+
+fn push_result(json: &mut String, result: &ToolResult) {
+    json.push_str(r#"{"type":"tool_result","tool_use_id":"#);
+    push_json_string(json, &result.call_id);
+    json.push_str(r#","content":"#);
+    push_json_string(json, if is_blank(&result.text) { NOTHING } else { &result.text });
+    if result.failed {
+        json.push_str(r#","is_error":true"#);
+    }
+    json.push('}');
+}
+
+/// The reply exactly as it came, without blank texts: models send them, and the API refuses to take them back.
+fn assistant(reply: &Reply) -> Result<Vec<Encoded>, Error> {
+    // The provider asks for held-back replies to be left out; nothing answers the calls in them.
+    if reply.stop == Stop::Refused {
+        return Ok(Vec::new());
+    }
+    let foreign = |_| Error::Config("the conversation holds a reply of another wire".to_owned());
+    let sent: Sent<'_> = serde_json::from_str(reply.raw.get()).map_err(foreign)?;
+    let kept: Vec<&str> =
+        sent.content.iter().map(|block| block.get()).filter(|block| !is_blank_text(block)).collect();
+    if kept.is_empty() {
+        return Ok(Vec::new());
+    }
+    let json = if kept.len() == sent.content.len() {
+        reply.raw.get().to_owned()
+    } else {
+        format!(r#"{{"role":"assistant","content":[{}]}}"#, kept.join(","))
+    };
+    Ok(vec![Encoded { json, mark_at: None }])
+}
+
+#[derive(Deserialize)]
+struct Sent<'a> {
+    #[serde(borrow)]
+    content: Vec<&'a RawValue>,
+}
+
+fn is_blank_text(block: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Block {
+        r#type: String,
+        text: Option<String>,
+    }
+    serde_json::from_str::<Block>(block)
+        .is_ok_and(|block| block.r#type == "text" && is_blank(block.text.as_deref().unwrap_or_default()))
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}

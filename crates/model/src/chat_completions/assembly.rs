@@ -1,0 +1,290 @@
+//! A reply of the Chat Completions API, put together from its chunks.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::raw_object::RawObject;
+use crate::stream::{Assembly, Progress, protocol, transient};
+use crate::transport::error_in_stream;
+use crate::{Error, ModelName, Part, Reply, Stop, ToolCall, Usage, price};
+
+/// Calls of one reply; a server that counts further is broken, and would have us hold a gap for each missing one.
+const CALLS_MAX: usize = 256;
+/// Fields in which servers show what a model thought; no standard names one.
+const THOUGHTS: [&str; 2] = ["reasoning_content", "reasoning"];
+
+/// A reply that is not whole yet.
+pub(super) struct Assembling<'a> {
+    name: &'a ModelName,
+    key: &'a SecretString,
+    /// How many replies came before this one: makes the ids that a server leaves out.
+    turn: usize,
+    model: String,
+    message: RawObject,
+    calls: Vec<Growing>,
+    stop: Option<String>,
+    usage: Option<WireUsage>,
+}
+
+/// A tool call that is not whole yet.
+struct Growing {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+    /// Fields that the protocol does not name; some servers want them back (`extra_content`).
+    rest: RawObject,
+}
+
+#[derive(Deserialize)]
+struct Chunk {
+    model: Option<String>,
+    choices: Option<Vec<Choice>>,
+    usage: Option<WireUsage>,
+    error: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    index: u64,
+    delta: Option<RawObject>,
+    finish_reason: Option<String>,
+    /// OpenRouter puts a failed provider's error here.
+    error: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct WireUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptDetails>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
+}
+
+impl<'a> Assembling<'a> {
+    pub(super) fn new(name: &'a ModelName, key: &'a SecretString, turn: usize) -> Self {
+        let mut message = RawObject::default();
+        message.set_text("role", "assistant".to_owned());
+        Self {
+            name,
+            key,
+            turn,
+            model: name.model.clone(),
+            message,
+            calls: Vec::new(),
+            stop: None,
+            usage: None,
+        }
+    }
+
+    /// The reply, when nothing of it is missing.
+    pub(super) fn finish(mut self) -> Result<Reply, Error> {
+        let Some(word) = self.stop.take() else {
+            return Err(transient(&self.name.provider, "the reply broke off before its end".to_owned()));
+        };
+        let stop = stop_of(&word, !self.calls.is_empty());
+        let parts = parts(&self.message);
+        let mut calls = self.finish_calls(&stop);
+        if stop == Stop::Refused {
+            // What was held back may be cut anywhere, also within a call.
+            calls.clear();
+        }
+        let mut usage = self.usage.map(WireUsage::split).unwrap_or_default();
+        if self.usage.is_some() {
+            usage.usd = price::usd(&self.model, &usage).or_else(|| price::usd(&self.name.model, &usage));
+        }
+        Ok(Reply { raw: self.message.to_raw(), parts, calls, stop, usage, model: self.model })
+    }
+
+    /// Puts the calls into the message, and gives them as such.
+    fn finish_calls(&mut self, stop: &Stop) -> Vec<ToolCall> {
+        let empty = self.message.text("content").is_none_or(|text| text.is_empty());
+        let listed =
+            self.message.text("content").is_none() && self.message.keys().any(|key| key == "content");
+        if empty && !listed {
+            self.message.set("content", RawValue::NULL.to_owned());
+        }
+        let count = self.calls.len();
+        let mut calls = Vec::with_capacity(count);
+        let mut raw_calls = Vec::with_capacity(count);
+        for (n, mut growing) in std::mem::take(&mut self.calls).into_iter().enumerate() {
+            if growing.id.is_empty() {
+                growing.id = format!("call_{}_{n}", self.turn);
+            }
+            // Some servers send nothing for "no arguments"; a call that was cut must not pass for one of those.
+            let cut = *stop == Stop::OutputLimit && n + 1 == count;
+            if growing.arguments.trim().is_empty() && !cut {
+                growing.arguments = "{}".to_owned();
+            }
+            raw_calls.push(growing.take_raw());
+            calls.push(ToolCall { id: growing.id, name: growing.name, arguments: growing.arguments });
+        }
+        if count > 0 {
+            self.message.append_items("tool_calls", raw_calls);
+        }
+        calls
+    }
+
+    fn take_delta(&mut self, delta: RawObject) -> Result<(), Error> {
+        for (key, piece) in delta.into_raw_fields() {
+            match key.as_str() {
+                "role" => {}
+                "tool_calls" => {
+                    let pieces: Option<Vec<RawObject>> = serde_json::from_str(piece.get())
+                        .map_err(|_| self.protocol("the tool calls are no list of objects"))?;
+                    for piece in pieces.unwrap_or_default() {
+                        self.take_call(piece)?;
+                    }
+                }
+                _ => self.message.merge(&key, piece),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_call(&mut self, piece: RawObject) -> Result<(), Error> {
+        let index = piece.raw("index").and_then(|index| index.get().parse().ok());
+        let id = piece.text("id").unwrap_or_default();
+        let place = self.place_of(index, &id);
+        if place >= CALLS_MAX {
+            return Err(self.protocol("the reply has too many tool calls"));
+        }
+        if place == self.calls.len() {
+            let (name, arguments, rest) = (String::new(), String::new(), RawObject::default());
+            self.calls.push(Growing { index, id: id.clone(), name, arguments, rest });
+        }
+        let Some(growing) = self.calls.get_mut(place) else { return Ok(()) };
+        if growing.id.is_empty() {
+            growing.id = id;
+        }
+        for (key, piece) in piece.into_raw_fields() {
+            match key.as_str() {
+                "index" | "id" | "type" => {}
+                "function" => growing.take_function(&piece),
+                _ => growing.rest.merge(&key, piece),
+            }
+        }
+        Ok(())
+    }
+
+    /// The call that a piece belongs to, which may be a new one.
+    ///
+    /// By its index; but some servers give none, or the same one to whole calls that differ in their ids.
+    fn place_of(&self, index: Option<u64>, id: &str) -> usize {
+        let next = self.calls.len();
+        let known = match index {
+            Some(_) => self.calls.iter().rposition(|call| call.index == index),
+            None if id.is_empty() => next.checked_sub(1),
+            None => self.calls.iter().position(|call| call.id == id),
+        };
+        let other = |place: &usize| {
+            !id.is_empty() && !self.calls[*place].id.is_empty() && self.calls[*place].id != id
+        };
+        known.filter(|place| !other(place)).unwrap_or(next)
+    }
+
+    fn protocol(&self, message: &str) -> Error {
+        protocol(&self.name.provider, message)
+    }
+}
+
+impl Assembly for Assembling<'_> {
+    fn take(&mut self, data: &str) -> Result<Progress, Error> {
+        if data.trim() == "[DONE]" {
+            // A server that has said everything but why it stopped had nothing more to say.
+            self.stop.get_or_insert_with(|| "stop".to_owned());
+            return Ok(Progress::Whole);
+        }
+        let chunk: Chunk = serde_json::from_str(data)
+            .map_err(|error| self.protocol(&format!("a chunk is no JSON: {error}")))?;
+        if chunk.error.is_some() {
+            return Err(error_in_stream(&self.name.provider, self.key, data));
+        }
+        if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
+            self.model = model;
+        }
+        self.usage = chunk.usage.or(self.usage);
+        for choice in chunk.choices.unwrap_or_default().into_iter().filter(|choice| choice.index == 0) {
+            if let Some(error) = choice.error {
+                let data = format!(r#"{{"error":{}}}"#, error.get());
+                return Err(error_in_stream(&self.name.provider, self.key, &data));
+            }
+            if let Some(delta) = choice.delta {
+                self.take_delta(delta)?;
+            }
+            self.stop = choice.finish_reason.filter(|word| !word.is_empty()).or(self.stop.take());
+        }
+        Ok(Progress::More)
+    }
+}
+
+impl Growing {
+    fn take_function(&mut self, piece: &RawValue) {
+        let Ok(piece) = serde_json::from_str::<RawObject>(piece.get()) else { return };
+        // The name comes whole; some servers repeat it with every piece.
+        if self.name.is_empty() {
+            self.name = piece.text("name").unwrap_or_default();
+        }
+        match piece.text("arguments") {
+            Some(text) => self.arguments.push_str(&text),
+            // Some servers send the arguments as the object that they should be the text of.
+            None => match piece.raw("arguments").map(RawValue::get) {
+                None | Some("null") => {}
+                Some(object) => self.arguments = object.to_owned(),
+            },
+        }
+    }
+
+    /// The call as it is sent back.
+    fn take_raw(&mut self) -> Box<RawValue> {
+        let mut function = RawObject::default();
+        function.set_text("name", self.name.clone());
+        function.set_text("arguments", self.arguments.clone());
+        let mut call = RawObject::default();
+        call.set_text("id", self.id.clone());
+        call.set_text("type", "function".to_owned());
+        call.set("function", function.to_raw());
+        let rest = std::mem::take(&mut self.rest);
+        rest.into_raw_fields().for_each(|(key, value)| call.set(&key, value));
+        call.to_raw()
+    }
+}
+
+impl WireUsage {
+    /// The wire counts cached tokens twice: as such, and in the sum.
+    fn split(self) -> Usage {
+        let details = self.prompt_tokens_details.unwrap_or_default();
+        let cache_read = details.cached_tokens.unwrap_or(0);
+        let cache_write = details.cache_write_tokens.unwrap_or(0);
+        let input = self.prompt_tokens.unwrap_or(0).saturating_sub(cache_read).saturating_sub(cache_write);
+        Usage { input, output: self.completion_tokens.unwrap_or(0), cache_read, cache_write, usd: None }
+    }
+}
+
+fn parts(message: &RawObject) -> Vec<Part> {
+    let said = |key: &&str| message.text(key).filter(|text| !text.trim().is_empty());
+    let thought = THOUGHTS.iter().find_map(said).map(Part::Thought);
+    let text = said(&"content").map(Part::Text);
+    thought.into_iter().chain(text).collect()
+}
+
+/// Why the model stopped, from the wire's own word. Some servers say `stop` after tool calls too.
+fn stop_of(word: &str, has_calls: bool) -> Stop {
+    match word {
+        "stop" | "tool_calls" | "function_call" if has_calls => Stop::Tools,
+        "stop" | "tool_calls" | "function_call" => Stop::Finished,
+        "length" => Stop::OutputLimit,
+        "content_filter" => Stop::Refused,
+        other => Stop::Other(other.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

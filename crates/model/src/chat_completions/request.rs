@@ -1,0 +1,111 @@
+//! A conversation as a request of the Chat Completions API.
+
+use crate::history::Encoded;
+use crate::raw_object::{RawObject, push_json_string};
+use crate::{Conversation, Error, Message, Reply, Stop};
+
+/// What stands for a text of nothing: some servers refuse empty texts.
+const NOTHING: &str = "(nothing)";
+
+/// Everything before the first message of the history, in an order that never changes.
+pub(super) fn head(
+    model: &str,
+    output_tokens_max: Option<(&str, u32)>,
+    conversation: &Conversation,
+) -> String {
+    let mut head = String::from("{\"model\":");
+    push_json_string(&mut head, model);
+    head.push_str(r#","stream":true,"stream_options":{"include_usage":true}"#);
+    if let Some((name, tokens)) = output_tokens_max {
+        head.push_str(&format!(r#","{name}":{tokens}"#));
+    }
+    push_tools(&mut head, conversation);
+    head.push_str(r#","messages":["#);
+    if !is_blank(&conversation.system) {
+        push_message(&mut head, "system", &conversation.system);
+        // A request without any further message is refused by the server, comma or not.
+        if !conversation.messages().is_empty() {
+            head.push(',');
+        }
+    }
+    head
+}
+
+/// A message as it stays for the rest of the conversation; none for a reply that cannot be sent back.
+pub(super) fn message(message: &Message) -> Result<Vec<Encoded>, Error> {
+    match message {
+        Message::User(text) => {
+            let mut json = String::new();
+            push_message(&mut json, "user", text);
+            Ok(vec![Encoded { json, mark_at: None }])
+        }
+        Message::Assistant(reply) => assistant(reply),
+        Message::Results(results) => Ok(results
+            .iter()
+            .map(|result| {
+                let mut json = String::from(r#"{"role":"tool","tool_call_id":"#);
+                push_json_string(&mut json, &result.call_id);
+                json.push_str(r#","content":"#);
+                push_json_string(&mut json, or_nothing(&result.text));
+                json.push('}');
+                Encoded { json, mark_at: None }
+            })
+            .collect()),
+    }
+}
+
+fn push_tools(head: &mut String, conversation: &Conversation) {
+    if conversation.tools.is_empty() {
+        return;
+    }
+    head.push_str(r#","tools":["#);
+    for (n, tool) in conversation.tools.iter().enumerate() {
+        if n > 0 {
+            head.push(',');
+        }
+        head.push_str(r#"{"type":"function","function":{"name":"#);
+        push_json_string(head, &tool.name);
+        head.push_str(r#","description":"#);
+        push_json_string(head, &tool.description);
+        head.push_str(r#","parameters":"#);
+        head.push_str(tool.parameters.get());
+        head.push_str("}}");
+    }
+    head.push(']');
+}
+
+fn push_message(json: &mut String, role: &str, text: &str) {
+    json.push_str(r#"{"role":"#);
+    push_json_string(json, role);
+    json.push_str(r#","content":"#);
+    push_json_string(json, or_nothing(text));
+    json.push('}');
+}
+
+/// The reply exactly as it came; left out when it says nothing, which servers refuse to take back.
+fn assistant(reply: &Reply) -> Result<Vec<Encoded>, Error> {
+    // Nothing answers the calls of a reply that was held back.
+    if reply.stop == Stop::Refused {
+        return Ok(Vec::new());
+    }
+    let foreign = |_| Error::Config("the conversation holds a reply of another wire".to_owned());
+    let message: RawObject = serde_json::from_str(reply.raw.get()).map_err(foreign)?;
+    let says_nothing =
+        reply.calls.is_empty() && message.raw("content").is_none_or(|content| is_empty(content.get()));
+    if says_nothing {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Encoded { json: reply.raw.get().to_owned(), mark_at: None }])
+}
+
+fn is_empty(content: &str) -> bool {
+    matches!(content, "null" | "\"\"" | "[]")
+}
+
+fn or_nothing(text: &str) -> &str {
+    if is_blank(text) { NOTHING } else { text }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
