@@ -21,7 +21,8 @@ struct LaterRelease(i64);
 pub(super) async fn bring_up_to_date(connection: &mut SqliteConnection) -> Result<(), Error> {
     const DOING: &str = "bring the tables of the database up to date";
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed(DOING))?;
-    match migrator().run(&mut *transaction).await {
+    // `run`, which this is the inside of, makes futures that are not `Send`.
+    match migrator().run_direct(None, &mut *transaction, false).await {
         Ok(()) => {}
         Err(MigrateError::VersionMissing(version)) => {
             return Err(failed("open the database")(LaterRelease(version)));
