@@ -1,1 +1,23 @@
-//! Being written.
+//! The story of a session, from a request to a pull request; the queue before it, and what is left after a crash.
+//!
+//! Speaks no HTTP and prints nothing: whoever wants to see follows the log.
+
+mod clock;
+mod contents;
+mod failure;
+mod journal;
+mod owner;
+mod ports;
+mod pull_request;
+mod recover;
+pub mod request;
+mod run;
+mod sessions;
+mod shelf;
+mod steps;
+mod telemetry;
+
+pub use clock::{Clock, SystemClock};
+pub use ports::{Forges, Identity, Ports, Provider, Providers, UnknownProvider};
+pub use sessions::{Cancelled, Error, Limits, Problem, Sessions, SubmitError};
+pub use shelf::LocalShelf;

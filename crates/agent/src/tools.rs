@@ -1,0 +1,203 @@
+//! The tools: what the model may call, and what surrounds every call.
+
+mod bash;
+mod edit;
+mod finish;
+mod plan;
+mod read;
+mod search;
+mod write;
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use events::{Event, FileEdited, Shown, ToolFinished, head_and_tail};
+use model::{ToolCall, ToolResult, ToolSpec};
+use sandbox::FileAnswer;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::{Bench, Error, Finish, Stop};
+
+/// More of a result than this the model gains nothing from; every tool has a way to page on.
+const RESULT_BYTES_MAX: usize = 24 * 1024;
+/// What people are shown of the arguments and result of a call that has no form of its own.
+const SHOWN_BYTES_MAX: usize = 2 * 1024;
+
+/// One tool as the model sees it, and what it does.
+struct Tool {
+    name: &'static str,
+    description: &'static str,
+    /// The JSON Schema of its arguments.
+    parameters: &'static str,
+}
+
+/// All tools, in the order in which the model reads of them.
+const TOOLS: [Tool; 7] =
+    [read::TOOL, search::TOOL, edit::TOOL, write::TOOL, bash::TOOL, plan::TOOL, finish::TOOL];
+
+/// What came of a call.
+pub(crate) struct Done {
+    result: String,
+    failed: bool,
+    shown: Shown,
+    edits: Vec<FileEdited>,
+    changed_files: bool,
+    finish: Option<Finish>,
+}
+
+/// What came of all calls of a reply.
+pub(crate) struct Ran {
+    /// A result for every call, in order.
+    pub(crate) results: Vec<ToolResult>,
+    /// Why the agent stops here.
+    pub(crate) stop: Option<Stop>,
+}
+
+/// The tools as the model is told of them.
+pub(crate) fn specs() -> Vec<ToolSpec> {
+    TOOLS
+        .iter()
+        .map(|tool| ToolSpec {
+            name: tool.name.to_owned(),
+            description: tool.description.to_owned(),
+            parameters: schema(tool.parameters),
+        })
+        .collect()
+}
+
+/// Carries out `calls` one after the other, each written down before the next begins.
+pub(crate) async fn run_all(calls: &[ToolCall], bench: &Bench<'_>) -> Result<Ran, Error> {
+    let mut ran = Ran { results: Vec::with_capacity(calls.len()), stop: None };
+    for call in calls {
+        if bench.cancel.is_cancelled() {
+            ran.stop = Some(Stop::Cancelled);
+            return Ok(ran);
+        }
+        let started = Instant::now();
+        let mut done = run(call, bench).await?;
+        let saved = keep(&mut done, bench).await?;
+        if let Some(finish) = done.finish.take() {
+            ran.stop = Some(Stop::Finished(finish));
+        }
+        let result = head_and_tail(&done.result, RESULT_BYTES_MAX);
+        let mut events: Vec<Event> = done.edits.into_iter().map(Event::FileEdited).collect();
+        events.push(Event::ToolFinished(ToolFinished {
+            call_id: call.id.clone(),
+            tool: call.name.clone(),
+            result: result.clone(),
+            failed: done.failed,
+            shown: done.shown,
+            saved,
+            duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }));
+        bench.journal.record(events).await?;
+        ran.results.push(ToolResult { call_id: call.id.clone(), text: result, failed: done.failed });
+    }
+    Ok(ran)
+}
+
+/// Why a call gave nothing.
+enum Trouble {
+    /// The model can help it: the text tells how.
+    Refused(String),
+    /// The model cannot help it.
+    Broken(Error),
+}
+
+impl From<sandbox::Error> for Trouble {
+    fn from(error: sandbox::Error) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+/// Carries out one call. What the model did wrong becomes a result that tells it so.
+async fn run(call: &ToolCall, bench: &Bench<'_>) -> Result<Done, Error> {
+    let text = call.arguments.as_str();
+    let outcome = match call.name.as_str() {
+        "read" => read::run(text, bench).await,
+        "search" => search::run(text, bench).await,
+        "edit" => edit::run(text, bench).await,
+        "write" => write::run(text, bench).await,
+        "bash" => bash::run(text, bench).await,
+        "plan" => plan::run(text),
+        "finish" => finish::run(text),
+        unknown => {
+            let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
+            Err(Trouble::Refused(format!("There is no tool `{unknown}`. The tools are: {}.", names.join(", "))))
+        }
+    };
+    match outcome {
+        Ok(done) => Ok(done),
+        Err(Trouble::Refused(why)) => Ok(refused(call, why)),
+        Err(Trouble::Broken(error)) => Err(error),
+    }
+}
+
+/// The arguments in `text`, or what is wrong with them.
+fn arguments<T: DeserializeOwned>(tool: &Tool, text: &str) -> Result<T, Trouble> {
+    // Some models send nothing at all for "no arguments".
+    let text = if text.trim().is_empty() { "{}" } else { text };
+    serde_json::from_str(text).map_err(|error| {
+        let Tool { name, parameters, .. } = tool;
+        Trouble::Refused(format!(
+            "The arguments of `{name}` cannot be read: {error}. Nothing was done. They must fit this schema: {parameters}"
+        ))
+    })
+}
+
+/// The result of a call that was refused.
+fn refused(call: &ToolCall, why: String) -> Done {
+    let shown = Shown::Other {
+        input: head_and_tail(&call.arguments, SHOWN_BYTES_MAX),
+        output: head_and_tail(&why, SHOWN_BYTES_MAX),
+    };
+    Done { failed: true, ..Done::of(why, shown) }
+}
+
+/// The program inside answered something else than was asked: it is not ours any more.
+fn answered_amiss(answer: &FileAnswer) -> Trouble {
+    let reason = format!("the program inside answered {answer:.80?}, which was not asked for");
+    Trouble::Broken(sandbox::Error::Lost { reason }.into())
+}
+
+/// Keeps the work tree after a call that may have changed it, and tells the model what could not be kept.
+async fn keep(done: &mut Done, bench: &Bench<'_>) -> Result<Option<events::Oid>, Error> {
+    if !done.changed_files {
+        return Ok(None);
+    }
+    let kept = bench.checkpoint.save().await?;
+    if !kept.left_out.is_empty() {
+        let _ = write!(done.result, "\n[not part of the pull request: {}]", kept.left_out.join("; "));
+    }
+    Ok(kept.commit)
+}
+
+impl Done {
+    /// A call that went well and changed no file.
+    fn of(result: String, shown: Shown) -> Self {
+        Self { result, failed: false, shown, edits: Vec::new(), changed_files: false, finish: None }
+    }
+}
+
+/// A tool's schema as raw JSON.
+#[expect(clippy::expect_used, reason = "the schemas are constants of this crate, and a test reads them all")]
+fn schema(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_owned()).expect("a tool's schema is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schema_is_a_json_object_schema() {
+        for spec in specs() {
+            let value: serde_json::Value = serde_json::from_str(spec.parameters.get()).unwrap();
+            assert_eq!(value["type"], "object", "{}", spec.name);
+            assert_eq!(value["additionalProperties"], false, "{}", spec.name);
+            let required = value["required"].as_array().unwrap();
+            assert!(required.iter().all(|name| value["properties"][name.as_str().unwrap()].is_object()));
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `bash`: a shell script in the work tree.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use events::Shown;
+use sandbox::{Command, Ended};
+use serde::Deserialize;
+
+use super::{Done, Tool, Trouble, arguments};
+use crate::Bench;
+
+/// More output than this keeps its head and its tail; leaves room for the closing line within the bound on results.
+const OUTPUT_BYTES_MAX: usize = 20 * 1024;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "bash",
+    description: "Run a shell script in /work and give its output and exit code. Each call is a new shell; background \
+                  processes live on until the end of the session. No network. Long output is cut in the middle.",
+    parameters: r#"{"type":"object","properties":{"command":{"type":"string"},"timeout_seconds":{"type":"integer","minimum":1}},"required":["command"],"additionalProperties":false}"#,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    command: String,
+    timeout_seconds: Option<u64>,
+}
+
+pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> {
+    let Arguments { command, timeout_seconds } = arguments(&TOOL, text)?;
+    if command.trim().is_empty() {
+        return Err(Trouble::Refused("`command` is empty. Nothing was run.".to_owned()));
+    }
+    let asked = timeout_seconds.map_or(bench.command_timeout, Duration::from_secs);
+    let timeout = asked.min(bench.command_timeout);
+    let script = Command { script: command.clone(), timeout, output_bytes_max: OUTPUT_BYTES_MAX };
+    let ran = tokio::select! {
+        ran = bench.sandbox.run(&script) => ran?,
+        // The sandbox is closed next; that ends the command.
+        () = bench.cancel.cancelled() => return Err(Trouble::Refused("The session was cancelled.".to_owned())),
+    };
+    let (exit_code, how) = ended(ran.ended, timeout);
+    let mut result = ran.output.clone();
+    if !result.is_empty() && !result.ends_with('\n') {
+        result.push('\n');
+    }
+    let _ = write!(result, "[{how}]");
+    let shown = Shown::Bash { command, output: ran.output, exit_code };
+    Ok(Done { failed: exit_code != 0, changed_files: true, ..Done::of(result, shown) })
+}
+
+/// The exit code for people and the closing line for the model.
+pub(super) fn ended(ended: Ended, timeout: Duration) -> (i32, String) {
+    match ended {
+        Ended::Exited(code) => (code, format!("exit code {code}")),
+        Ended::Signalled(signal) => (-1, format!("ended by signal {signal}")),
+        Ended::TimedOut => (-1, format!("ended after {} s, with all it had started", timeout.as_secs())),
+        Ended::NotStarted(errno) => {
+            (-1, format!("not started: error {errno}; too many processes may be running: end some"))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `read`: lines of a file, or the names in a folder.
+
+use std::fmt::Write as _;
+
+use events::Shown;
+use sandbox::{FileAnswer, FileTool};
+use serde::Deserialize;
+
+use super::{Done, Tool, Trouble, arguments};
+use crate::Bench;
+
+/// Lines given when the model asks for no number.
+const LINES_DEFAULT: u64 = 400;
+/// More lines than this are never given at once.
+const LINES_MAX: u64 = 2000;
+/// Leaves room for line numbers within the bound on results.
+const BYTES_MAX: u64 = 20 * 1024;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "read",
+    description: "Read lines of a text file (numbered), or list a folder. Page on with first_line.",
+    parameters: r#"{"type":"object","properties":{"path":{"type":"string","description":"relative to /work"},"first_line":{"type":"integer","minimum":1},"lines":{"type":"integer","minimum":1,"maximum":2000}},"required":["path"],"additionalProperties":false}"#,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    path: String,
+    first_line: Option<u64>,
+    lines: Option<u64>,
+}
+
+pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> {
+    let Arguments { path, first_line, lines } = arguments(&TOOL, text)?;
+    let tool = FileTool::Read {
+        path: path.clone(),
+        first_line: first_line.unwrap_or(1).max(1),
+        lines_max: lines.unwrap_or(LINES_DEFAULT).clamp(1, LINES_MAX),
+        bytes_max: BYTES_MAX,
+    };
+    match bench.sandbox.file(&tool).await? {
+        FileAnswer::Read { text, first_line, lines, lines_total, bytes_total: _ } => {
+            let mut result = numbered(&text, first_line);
+            let last = first_line + lines.saturating_sub(1);
+            if lines == 0 {
+                let _ = write!(result, "[no lines: the file has {lines_total}]");
+            } else if first_line > 1 || last < lines_total {
+                let _ = write!(result, "[lines {first_line} to {last} of {lines_total}]");
+            }
+            Ok(Done::of(result, Shown::Read { path, lines }))
+        }
+        FileAnswer::Folder { names, total } => {
+            let left_out = total.saturating_sub(names.len() as u64);
+            let more = if left_out > 0 { format!("\n[{left_out} more names left out]") } else { String::new() };
+            let lines = names.len() as u64;
+            Ok(Done::of(names.join("\n") + &more, Shown::Read { path, lines }))
+        }
+        FileAnswer::Refused(why) => Err(Trouble::Refused(why)),
+        other @ (FileAnswer::Found { .. } | FileAnswer::Edited { .. } | FileAnswer::Written { .. }) => {
+            Err(super::answered_amiss(&other))
+        }
+    }
+}
+
+/// `text` with the number of each line before it.
+fn numbered(text: &str, first_line: u64) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    for (line, number) in text.split_inclusive('\n').zip(first_line..) {
+        let _ = write!(out, "{number:>5}\t{line}");
+    }
+    if !out.is_empty() && !out.ends_with('\n') {
+        out.push('\n');
+    }
+    out
+}

@@ -1,0 +1,204 @@
+//! `backspace run`: one session in this process.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+use session::Sessions;
+use session::request::{self, LocalRepositories, RequestError};
+
+use crate::assemble::{self, Wishes};
+use crate::config::Settings;
+use crate::output::Usage;
+use crate::show::{self, Form};
+use crate::telemetry;
+
+/// Run one session here: REPO and PROMPT become a pull request.
+///
+/// Progress goes to standard error, the pull request's address alone to standard output.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing to change, 4 ended by a budget, 130 cancelled.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Run {
+    /// An https:// URL of a forge, OWNER/NAME (GitHub), or a path to a repository on this machine
+    repo: String,
+    /// What shall be done; `-` reads it from standard input
+    #[arg(required_unless_present = "prompt_file", conflicts_with = "prompt_file")]
+    prompt: Option<String>,
+    /// Read the prompt from a file
+    #[arg(long, value_name = "FILE")]
+    prompt_file: Option<PathBuf>,
+    /// The branch to push to [default: backspace/<words>-<id>]
+    #[arg(long)]
+    branch: Option<String>,
+    /// The branch to start from [default: the forge's default branch]
+    #[arg(long)]
+    base: Option<String>,
+    /// The pull request's title [default: the agent's]
+    #[arg(long)]
+    title: Option<String>,
+    /// Open the pull request as a draft
+    #[arg(long)]
+    draft: bool,
+    /// anthropic, openai, or scripted (replies from a recording, whose file --model names)
+    #[arg(long)]
+    provider: Option<String>,
+    /// The model to ask
+    #[arg(long)]
+    model: Option<String>,
+    /// How far to go
+    #[arg(long, value_enum, default_value = "pr")]
+    publish: PublishFlag,
+    /// A command to run on the finished work; its result stands in the pull request (repeatable)
+    #[arg(long = "check", value_name = "CMD")]
+    checks: Vec<String>,
+    /// End after so many tokens, and land what exists as a draft
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<u64>,
+    /// End after so many replies of the model, and land what exists as a draft
+    #[arg(long, value_name = "N")]
+    max_turns: Option<u64>,
+    /// End after so many minutes, and land what exists as a draft
+    #[arg(long, value_name = "N")]
+    max_minutes: Option<u64>,
+    /// text for people; json: one document at the end; jsonl: one event a line
+    #[arg(long, value_enum, default_value = "text")]
+    output: Form,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  backspace run https://github.com/OWNER/NAME \"Fix the off-by-one in pagination\"
+  backspace run . \"Add tests for the parser\" --check \"python3 -m unittest\"
+  echo \"Describe the API in README.md\" | backspace run OWNER/NAME - --draft --max-turns 40";
+
+/// How far to go.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PublishFlag {
+    /// Push a branch and open a pull request
+    Pr,
+    /// Push a branch
+    Branch,
+    /// Keep a patch and touch no remote
+    Patch,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Wrong usage or configuration; what goes wrong in the session is its outcome.
+pub(crate) async fn run(asked: Run, settings: &Settings) -> Result<ExitCode> {
+    telemetry::set_up(settings, "warn")?;
+    let scripted = scripted(&asked)?;
+    let wishes = Wishes { local: LocalRepositories::Any, scripted, ..Wishes::default() };
+    let assembled = assemble::assemble(settings, wishes).await?;
+    let body = body(&asked)?;
+    let request = request::parse(body.to_string().as_bytes(), &assembled.rules).map_err(usage)?;
+    follow_one(&assembled.sessions, request, "run", asked.output).await
+}
+
+/// Submits `request` and shows the session until its end. Ctrl-C cancels it.
+///
+/// # Errors
+/// When it is not taken on, or the log cannot be read.
+pub(crate) async fn follow_one(
+    sessions: &Sessions,
+    request: events::Request,
+    door: &str,
+    form: Form,
+) -> Result<ExitCode> {
+    let leftovers = tokio::spawn({
+        let sessions = sessions.clone();
+        async move { sessions.recover().await }
+    });
+    let id = sessions.submit(request, door).await.map_err(show::refused)?;
+    let code = show::until_the_end(sessions, id, form).await?;
+    // The last entry is written before the owner lets go: wait for it, and for what a crash left behind.
+    sessions.drain(std::time::Duration::from_secs(10)).await;
+    match leftovers.await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!("Cannot look after sessions that a crash left behind: {error}"),
+        Err(error) => tracing::warn!("Looking after what a crash left behind: {error}"),
+    }
+    Ok(code)
+}
+
+/// The recording that `--provider scripted --model FILE` names.
+fn scripted(asked: &Run) -> Result<Option<assemble::Recording>> {
+    if asked.provider.as_deref() != Some("scripted") {
+        return Ok(None);
+    }
+    let Some(path) = &asked.model else {
+        return Err(Usage("--provider scripted plays a recording: name its file with --model FILE".to_owned()).into());
+    };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the recording {path}"))?;
+    Ok(Some(assemble::Recording { name: path.clone(), text }))
+}
+
+/// The request as the service takes it: one door, one set of rules.
+fn body(asked: &Run) -> Result<Value> {
+    let mut fields = Map::new();
+    fields.insert("repoUrl".into(), json!(asked.repo));
+    fields.insert("prompt".into(), json!(prompt(asked)?));
+    let texts = [
+        ("branch", &asked.branch),
+        ("base", &asked.base),
+        ("title", &asked.title),
+        ("provider", &asked.provider),
+    ];
+    for (field, text) in texts {
+        fields.extend(text.as_ref().map(|text| (field.to_owned(), json!(text))));
+    }
+    // The recording's name is no model's.
+    let model = asked.model.as_ref().filter(|_| asked.provider.as_deref() != Some("scripted"));
+    fields.extend(model.map(|model| ("model".to_owned(), json!(model))));
+    fields.insert("draft".into(), json!(asked.draft));
+    fields.insert("checks".into(), json!(asked.checks));
+    let publish = match asked.publish {
+        PublishFlag::Pr => "pr",
+        PublishFlag::Branch => "branch",
+        PublishFlag::Patch => "patch",
+    };
+    fields.insert("publish".into(), json!(publish));
+    let bounds = [("tokens", asked.max_tokens), ("turns", asked.max_turns), ("minutes", asked.max_minutes)];
+    let budget: Map<String, Value> =
+        bounds.into_iter().filter_map(|(name, bound)| Some((name.to_owned(), json!(bound?)))).collect();
+    fields.insert("budget".into(), Value::Object(budget));
+    Ok(Value::Object(fields))
+}
+
+fn prompt(asked: &Run) -> Result<String> {
+    match (&asked.prompt_file, asked.prompt.as_deref()) {
+        (Some(path), _) => {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the prompt in {}", path.display()))
+        }
+        (None, Some("-")) => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).context("cannot read the prompt from standard input")?;
+            Ok(text)
+        }
+        (None, prompt) => Ok(prompt.unwrap_or_default().to_owned()),
+    }
+}
+
+/// Bad fields in the words of the command line.
+fn usage(error: RequestError) -> anyhow::Error {
+    let fields = match error {
+        RequestError::Json(message) => return Usage(message).into(),
+        RequestError::Address(field) => vec![field],
+        RequestError::Fields(fields) => fields,
+    };
+    let said = fields.into_iter().map(|error| {
+        let flag = match error.field.as_str() {
+            "repoUrl" => "REPO".to_owned(),
+            "prompt" => "PROMPT".to_owned(),
+            "checks" => "--check".to_owned(),
+            field => field.strip_prefix("budget.").map_or(format!("--{field}"), |bound| format!("--max-{bound}")),
+        };
+        format!("{flag} {}", error.message)
+    });
+    Usage(said.collect::<Vec<_>>().join("; ")).into()
+}

@@ -1,0 +1,268 @@
+//! Reads the settings: flags beat the environment, the environment beats `backspace.toml`. Nothing else reads either.
+
+mod settings;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, bail};
+use secrecy::SecretString;
+
+pub(crate) use settings::{SETTINGS, Setting};
+
+/// A secret in a file is one line.
+const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// The settings as text, by name, and where each came from.
+#[derive(Default)]
+pub(crate) struct Settings {
+    values: BTreeMap<&'static str, Value>,
+}
+
+struct Value {
+    text: String,
+    from: String,
+}
+
+/// Where settings are looked for, besides the environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    /// `--config`.
+    pub(crate) file: Option<PathBuf>,
+    /// `--env-file`.
+    pub(crate) env_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the file, then the environment over it.
+    ///
+    /// # Errors
+    /// A file that was named and cannot be read, a name that is no setting, a secret's file that cannot be read.
+    pub(crate) fn load(places: &Places) -> Result<Self> {
+        let environment: BTreeMap<String, String> = environment();
+        let mut settings = Self::default();
+        if let Some(path) = settings_file(places, &environment) {
+            settings.take_file(&path)?;
+        }
+        if let Some(path) = &places.env_file {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            settings.take(&parse_env_file(&text)?, &path.display().to_string())?;
+        }
+        settings.take(&environment, "the environment")?;
+        Ok(settings)
+    }
+
+    /// Takes what `variables` say, over what is there. Names of others (`PATH`) are passed over, names that look like
+    /// ours and are not are an error: a setting that is not heard is worse than none.
+    fn take(&mut self, variables: &BTreeMap<String, String>, from: &str) -> Result<()> {
+        for setting in SETTINGS {
+            for name in setting.names() {
+                if let Some(text) = variables.get(name).filter(|text| !text.is_empty()) {
+                    self.values.insert(setting.name, Value { text: text.clone(), from: from.to_owned() });
+                }
+                let file = variables.get(&format!("{name}_FILE")).filter(|_| setting.secret);
+                if let Some(file) = file.filter(|file| !file.is_empty()) {
+                    let text = read_secret(Path::new(file))?;
+                    self.values.insert(setting.name, Value { text, from: format!("{from} ({name}_FILE)") });
+                }
+            }
+        }
+        for name in variables.keys().filter(|name| name.starts_with("BACKSPACE_")) {
+            let known = |setting: &&Setting| {
+                setting.names().any(|n| n == name || (setting.secret && name.strip_suffix("_FILE") == Some(n)))
+            };
+            if !SETTINGS.iter().any(|setting| known(&setting)) && !settings::CLIENT_ONLY.contains(&name.as_str()) {
+                bail!("{from} sets {name}, which is no setting of this release; see `backspace --help`");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `backspace.toml`: the same names as in the environment, at the top level.
+    fn take_file(&mut self, path: &Path) -> Result<()> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+        let table: toml::Table = text.parse().with_context(|| format!("{shown} is not TOML"))?;
+        let mut variables = BTreeMap::new();
+        for (name, value) in table {
+            let text = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Boolean(flag) => flag.to_string(),
+                toml::Value::Array(items) => {
+                    let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+                    texts.with_context(|| format!("{shown}: {name} must be a list of strings"))?.join(",")
+                }
+                toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => {
+                    bail!("{shown}: {name} must be a string, a whole number, true, false or a list of strings")
+                }
+            };
+            let known = SETTINGS.iter().any(|s| s.names().any(|n| n == name || format!("{n}_FILE") == name));
+            if !known {
+                bail!("{shown}: {name} is no setting; the settings have the names of the environment variables");
+            }
+            variables.insert(name, text);
+        }
+        self.take(&variables, &shown)
+    }
+
+    /// The text of a setting, trimmed.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        debug_assert!(SETTINGS.iter().any(|setting| setting.name == name), "{name} is in the table of settings");
+        self.values.get(name).map(|value| value.text.trim()).filter(|text| !text.is_empty())
+    }
+
+    /// A secret.
+    pub(crate) fn secret(&self, name: &str) -> Option<SecretString> {
+        self.text(name).map(SecretString::from)
+    }
+
+    /// A setting that is parsed.
+    ///
+    /// # Errors
+    /// Says which setting, where it came from, and what is wrong; never the value of a secret.
+    pub(crate) fn parsed<T>(&self, name: &str) -> Result<Option<T>>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match text.parse() {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => bail!("{name} (from {}) is `{text}`: {error}", self.from(name)),
+        }
+    }
+
+    /// A list, separated by commas or spaces.
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        let text = self.text(name).unwrap_or_default();
+        text.split([',', ' ', '\n']).map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Where a setting came from, for people.
+    pub(crate) fn from(&self, name: &str) -> &str {
+        self.values.get(name).map_or("nowhere", |value| &value.from)
+    }
+
+    /// The values of all secrets, for the redactor.
+    pub(crate) fn secrets(&self) -> BTreeSet<&str> {
+        let secrets = SETTINGS.iter().filter(|setting| setting.secret);
+        secrets.filter_map(|setting| self.text(setting.name)).collect()
+    }
+}
+
+/// The environment, where it is text.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+/// `--config`, else the user's, else the system's; never one in the current folder, which may be somebody's checkout.
+fn settings_file(places: &Places, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    if places.file.is_some() {
+        return places.file.clone();
+    }
+    let user = user_folder(environment, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join("backspace/backspace.toml"));
+    user.into_iter().chain([PathBuf::from("/etc/backspace/backspace.toml")]).find(|path| path.is_file())
+}
+
+/// The folder for state when none is set: `$XDG_STATE_HOME/backspace`, `~/.local/state/backspace`.
+pub(crate) fn default_home() -> Option<PathBuf> {
+    user_folder(&environment(), "XDG_STATE_HOME", ".local/state").map(|dir| dir.join("backspace"))
+}
+
+/// The executables' search path, for the programs that we run.
+pub(crate) fn search_path() -> String {
+    environment().remove("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned())
+}
+
+fn user_folder(environment: &BTreeMap<String, String>, variable: &str, below_home: &str) -> Option<PathBuf> {
+    let absolute = |text: &String| Path::new(text).is_absolute().then(|| PathBuf::from(text));
+    environment
+        .get(variable)
+        .and_then(absolute)
+        .or_else(|| environment.get("HOME").and_then(absolute).map(|home| home.join(below_home)))
+}
+
+/// The one line of a secret's file.
+fn read_secret(path: &Path) -> Result<String> {
+    let shown = path.display();
+    let metadata = std::fs::metadata(path).with_context(|| format!("cannot read the secret in {shown}"))?;
+    if metadata.len() > SECRET_FILE_BYTES_MAX {
+        bail!("{shown} is too long for a secret");
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the secret in {shown}"))?;
+    Ok(text.trim().to_owned())
+}
+
+/// `NAME=VALUE` lines: comments, `export`, single and double quotes and trailing comments are understood.
+fn parse_env_file(text: &str) -> Result<BTreeMap<String, String>> {
+    let mut variables = BTreeMap::new();
+    for (line, number) in text.lines().zip(1..) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let Some((name, value)) = line.split_once('=') else { bail!("line {number} is not NAME=VALUE") };
+        let value = value.trim();
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let value = match quote {
+            Some(quote) => {
+                let inner = &value[1..];
+                let end = inner.find(quote).with_context(|| format!("line {number} has an open quote"))?;
+                &inner[..end]
+            }
+            None => value.split(" #").next().unwrap_or(value).trim(),
+        };
+        variables.insert(name.trim().to_owned(), value.to_owned());
+    }
+    Ok(variables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn env_files_are_read_as_people_write_them() {
+        let text = "# c\nexport A=1\nB=\"two words\" # why\nC='x#y'\nD=plain # note\nE=a=b\n";
+        let expected = variables(&[("A", "1"), ("B", "two words"), ("C", "x#y"), ("D", "plain"), ("E", "a=b")]);
+        assert_eq!(parse_env_file(text).unwrap(), expected);
+        assert!(parse_env_file("nonsense").is_err());
+        assert!(parse_env_file("A=\"open").is_err());
+    }
+
+    #[test]
+    fn a_setting_that_nobody_hears_is_an_error() {
+        let mut settings = Settings::default();
+        let error = settings.take(&variables(&[("BACKSPACE_HOEM", "/x")]), "the environment").unwrap_err();
+        assert!(error.to_string().contains("BACKSPACE_HOEM"), "{error}");
+        settings.take(&variables(&[("PATH", "/bin"), ("GITHUB_SHA", "x")]), "the environment").unwrap();
+    }
+
+    #[test]
+    fn secrets_may_stand_in_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "ghp_value\n").unwrap();
+        let mut settings = Settings::default();
+        settings.take(&variables(&[("GITHUB_TOKEN_FILE", path.to_str().unwrap())]), "the environment").unwrap();
+        assert_eq!(settings.text("GITHUB_TOKEN"), Some("ghp_value"));
+        assert_eq!(settings.secrets(), BTreeSet::from(["ghp_value"]));
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_origin() {
+        let mut settings = Settings::default();
+        settings.take(&variables(&[("MAX_CONCURRENT_JOBS", "many")]), "the environment").unwrap();
+        let error = settings.parsed::<usize>("MAX_CONCURRENT_JOBS").unwrap_err().to_string();
+        assert!(error.contains("MAX_CONCURRENT_JOBS (from the environment) is `many`"), "{error}");
+    }
+}

@@ -1,0 +1,69 @@
+//! The table of all settings. `.env.example` and the table in the README are made from it.
+
+/// A setting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    /// Its name, in the environment and in `backspace.toml`.
+    pub(crate) name: &'static str,
+    /// A second name that is also heard.
+    pub(crate) also: Option<&'static str>,
+    /// Whether its value is kept out of everything, and whether `NAME_FILE` is heard.
+    pub(crate) secret: bool,
+    /// What holds when it is not set, for people.
+    pub(crate) default: &'static str,
+    /// What it means.
+    pub(crate) meaning: &'static str,
+}
+
+impl Setting {
+    /// All its names; a later one beats an earlier one.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.also.into_iter().chain([self.name])
+    }
+}
+
+const fn plain(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { name, also: None, secret: false, default, meaning }
+}
+
+const fn secret(name: &'static str, meaning: &'static str) -> Setting {
+    Setting { name, also: None, secret: true, default: "", meaning }
+}
+
+/// Names with our prefix that are not settings of the service.
+pub(super) const CLIENT_ONLY: &[&str] = &[
+    // Read by the test-suite.
+    "BACKSPACE_REQUIRE_SANDBOX",
+    "BACKSPACE_REQUIRE_OPENAPI",
+];
+
+/// All settings.
+pub(crate) const SETTINGS: &[Setting] = &[
+    secret("ANTHROPIC_API_KEY", "key for Anthropic's Messages API"),
+    plain("ANTHROPIC_BASE_URL", "https://api.anthropic.com", "a server that speaks the Messages API"),
+    plain("ANTHROPIC_MODEL", "claude-sonnet-5-5", "the model when a request names none"),
+    secret("OPENAI_API_KEY", "key for OpenAI's Chat Completions API"),
+    plain("OPENAI_BASE_URL", "https://api.openai.com/v1", "any server that speaks Chat Completions"),
+    plain("OPENAI_MODEL", "gpt-5.5", "the model when a request names none"),
+    plain("BACKSPACE_PROVIDERS", "anthropic,openai", "the providers, the preferred one first; those without a key are passed over"),
+    Setting { also: Some("GITHUB_PAT"), ..secret("GITHUB_TOKEN", "token that may write contents and pull requests") },
+    plain("GITHUB_API_URL", "https://api.github.com", "the API of a GitHub Enterprise server"),
+    plain("BACKSPACE_SANDBOX", "namespaces", "where commands run: `namespaces` (Linux, by bubblewrap)"),
+    plain("SANDBOX_TIMEOUT", "3600", "seconds that a session's sandbox may live"),
+    plain("BACKSPACE_COMMAND_TIMEOUT", "300", "seconds that a single command may run"),
+    plain("BACKSPACE_HOME", "$XDG_STATE_HOME/backspace", "folder of the database, mirrors and base trees"),
+    plain("DATABASE_URL", "sqlite: in BACKSPACE_HOME", "`sqlite:PATH`"),
+    Setting { also: None, ..plain("BACKSPACE_LISTEN", "127.0.0.1:8000", "address of the service; other than loopback needs BACKSPACE_API_TOKEN") },
+    plain("HOST", "127.0.0.1", "the address alone, when BACKSPACE_LISTEN is not set"),
+    plain("PORT", "8000", "the port alone, when BACKSPACE_LISTEN is not set"),
+    secret("BACKSPACE_API_TOKEN", "token that callers of the API must send"),
+    plain("BACKSPACE_CORS_ORIGINS", "none", "origins of web pages that may call the API"),
+    plain("MAX_CONCURRENT_JOBS", "5", "sessions at work at once"),
+    plain("RATE_LIMIT_REQUESTS", "10", "submissions a minute and token (or address)"),
+    plain("BACKSPACE_REPOS", "all that the token can reach", "repositories that may be asked for, such as github.com/OWNER/*"),
+    plain("BACKSPACE_LOCAL_REPOS", "none", "folders below which the service takes repositories by path"),
+    plain("BACKSPACE_PRIVATE_HOSTS", "none", "forge hosts that may be private, loopback, or speak http"),
+    plain("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as info,sqlx=warn"),
+    plain("LOG_FORMAT", "text", "`text` or `json`"),
+    plain("DEBUG", "false", "true is LOG_LEVEL=debug"),
+];

@@ -1,0 +1,104 @@
+//! Shows a session while it happens, from its log and from nothing else.
+
+mod lines;
+mod summary;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::ValueEnum;
+use events::{Entry, Event, Outcome, SessionId};
+use futures_util::StreamExt as _;
+use session::{Sessions, SubmitError};
+
+use crate::output::{self, Usage};
+
+use lines::Live;
+
+/// How a session is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people: progress on standard error, the pull request's address on standard output
+    Text,
+    /// One JSON document at the end, on standard output
+    Json,
+    /// One JSON event a line, on standard output; the last one is final
+    Jsonl,
+}
+
+/// Shows session `id` until its last entry and gives the exit code for its outcome. Ctrl-C cancels the session.
+///
+/// # Errors
+/// When the log cannot be read.
+pub(crate) async fn until_the_end(sessions: &Sessions, id: SessionId, form: Form) -> Result<ExitCode> {
+    let live = Live::new(form == Form::Text);
+    let stream = store::follow(sessions.store().log.clone(), id, 0);
+    let mut stream = std::pin::pin!(stream);
+    let mut interrupts = 0;
+    loop {
+        let entry = tokio::select! {
+            entry = stream.next() => entry,
+            _ = tokio::signal::ctrl_c() => {
+                interrupts += 1;
+                if interrupts > 1 {
+                    return Ok(ExitCode::from(CANCELLED));
+                }
+                output::say("Cancelling: the sandbox is closed and the work is kept. Again to leave at once.");
+                sessions.cancel(id, "asked").await.context("cannot cancel the session")?;
+                continue;
+            }
+        };
+        let Some(entry) = entry else { return Err(anyhow!("the session's log ended without a last entry")) };
+        let entry = entry.context("cannot read the session's log")?;
+        show(&entry, form, &live);
+        if let Event::SessionEnded(ended) = &entry.event {
+            live.finish();
+            if form == Form::Text {
+                summary::print(id, ended);
+            }
+            return Ok(exit_code(&ended.outcome));
+        }
+    }
+}
+
+fn show(entry: &Entry, form: Form, live: &Live) {
+    match form {
+        Form::Text => live.show(entry),
+        Form::Jsonl => {
+            if let Some(event) = server::wire::event(entry) {
+                output::result(event.json);
+            }
+        }
+        Form::Json if matches!(entry.event, Event::SessionEnded(_)) => {
+            if let Some(event) = server::wire::event(entry) {
+                output::result(event.json);
+            }
+        }
+        Form::Json => {}
+    }
+}
+
+/// 130, as a shell gives it for Ctrl-C.
+const CANCELLED: u8 = 130;
+
+/// The contract's exit codes.
+fn exit_code(outcome: &Outcome) -> ExitCode {
+    ExitCode::from(match outcome {
+        Outcome::Delivered(_) => 0,
+        Outcome::Failed(_) => 1,
+        Outcome::Unchanged { .. } => 3,
+        Outcome::Budget { .. } => 4,
+        Outcome::Cancelled { .. } => CANCELLED,
+    })
+}
+
+/// Why a session was not taken on, with what mends it.
+pub(crate) fn refused(error: SubmitError) -> anyhow::Error {
+    match error {
+        SubmitError::Unavailable(problem) => Usage(format!("{}. {}", problem.what, problem.mend)).into(),
+        SubmitError::Draining
+        | SubmitError::QueueFull(_)
+        | SubmitError::Journal(_)
+        | SubmitError::Ownership(_) => error.into(),
+    }
+}

@@ -1,0 +1,66 @@
+//! Joins a sandbox, which knows what changed, to the recorder, which commits it: neither may see the other.
+
+
+use agent::{Checkpoint, CheckpointError, Kept};
+use async_trait::async_trait;
+use events::{ChangedPath, Content, Oid};
+use repo::{Contents, ContentsError, Recorder};
+use sandbox::Sandbox;
+use tokio::sync::Mutex;
+
+/// Keeps the work tree of a sandbox on the session's hidden ref after each step.
+pub(crate) struct Keeper<'a> {
+    sandbox: &'a dyn Sandbox,
+    state: Mutex<State>,
+}
+
+struct State {
+    recorder: Recorder,
+    /// The last saved commit, when the work tree differs from the base.
+    tree: Option<Oid>,
+    /// What was told already: once is enough.
+    told: Vec<String>,
+}
+
+impl<'a> Keeper<'a> {
+    pub(crate) fn new(sandbox: &'a dyn Sandbox, recorder: Recorder) -> Self {
+        Self { sandbox, state: Mutex::new(State { recorder, tree: None, told: Vec::new() }) }
+    }
+
+    /// The commit whose tree is the work as last kept; nothing when that is the base's.
+    pub(crate) async fn tree(&self) -> Option<Oid> {
+        self.state.lock().await.tree.clone()
+    }
+}
+
+#[async_trait]
+impl Checkpoint for Keeper<'_> {
+    async fn save(&self) -> Result<Kept, CheckpointError> {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| CheckpointError(error);
+        let list = self.sandbox.changes().await.map_err(|error| failed(error.into()))?;
+        let mut state = self.state.lock().await;
+        let saved = state.recorder.save(&list, &FromSandbox(self.sandbox)).await.map_err(|e| failed(e.into()))?;
+        if let Some(commit) = &saved.commit {
+            state.tree = saved.differs_from_base.then(|| commit.clone());
+        }
+        let left_out: Vec<String> =
+            saved.skipped.iter().map(|skipped| format!("{}: {}", skipped.path, skipped.reason)).collect();
+        let news = left_out.into_iter().filter(|text| !state.told.contains(text)).collect::<Vec<_>>();
+        state.told.extend(news.iter().cloned());
+        Ok(Kept { commit: saved.commit, left_out: news })
+    }
+}
+
+/// Reads changed paths out of a sandbox.
+struct FromSandbox<'a>(&'a dyn Sandbox);
+
+#[async_trait]
+impl Contents for FromSandbox<'_> {
+    async fn content(&self, path: &ChangedPath, bytes_max: u64) -> Result<Option<Content>, ContentsError> {
+        match self.0.content(path, bytes_max).await {
+            Ok(content) => Ok(Some(content)),
+            Err(sandbox::Error::Changed) => Ok(None),
+            Err(error) => Err(ContentsError(error.into())),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What went wrong in a leaf, in the words of a session's outcome.
+
+use std::error::Error as StdError;
+
+use events::{Failure, FailureCode, Step};
+
+/// The reason with its causes, outermost first, in one line.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // A transparent wrapper says the same again.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// A failure at `step` without a hint.
+pub(crate) fn at(step: Step, code: FailureCode, reason: impl Into<String>) -> Failure {
+    Failure { code, step, reason: reason.into(), hint: None, saved: None }
+}
+
+/// The forge did not do it.
+pub(crate) fn of_forge(step: Step, error: &forge::Error) -> Failure {
+    let (code, hint) = match error {
+        forge::Error::NotFound(_) => (
+            FailureCode::RepositoryUnavailable,
+            Some("Check the address; for a private repository GITHUB_TOKEN must be allowed to see it."),
+        ),
+        forge::Error::Denied { .. } => (
+            FailureCode::ForgeRefused,
+            Some("Set GITHUB_TOKEN to a token with write access to contents and pull requests of the repository."),
+        ),
+        forge::Error::Refused { .. } => (FailureCode::ForgeRefused, None),
+        forge::Error::Unavailable { .. } => (FailureCode::ForgeUnavailable, Some("Try again later.")),
+        forge::Error::Config(_) => (FailureCode::ForgeUnavailable, None),
+    };
+    Failure { hint: hint.map(str::to_owned), ..at(step, code, chain(error)) }
+}
+
+/// No sandbox, or it is gone.
+pub(crate) fn of_sandbox(step: Step, error: &sandbox::Error) -> Failure {
+    match error {
+        sandbox::Error::Unavailable { reason, mend } => {
+            let reason = format!("no sandbox can be opened here: {reason}");
+            Failure { hint: Some(mend.clone()), ..at(step, FailureCode::SandboxUnavailable, reason) }
+        }
+        sandbox::Error::Lost { .. } => at(step, FailureCode::SandboxLost, chain(error)),
+        sandbox::Error::Changed | sandbox::Error::System { .. } => at(step, FailureCode::Internal, chain(error)),
+    }
+}
+
+/// The agent met what it cannot help.
+pub(crate) fn of_agent(error: &agent::Error) -> Failure {
+    let step = Step::Work;
+    match error {
+        agent::Error::Model(model) => of_model(step, model),
+        agent::Error::Protocol(_) => at(step, FailureCode::ModelProtocol, chain(error)),
+        agent::Error::Sandbox(sandbox) => of_sandbox(step, sandbox),
+        agent::Error::Checkpoint(_) | agent::Error::Journal(_) => at(step, FailureCode::Internal, chain(error)),
+    }
+}
+
+/// The model does not reply.
+pub(crate) fn of_model(step: Step, error: &model::Error) -> Failure {
+    let (code, hint) = match error {
+        model::Error::Key { provider, .. } => (FailureCode::ModelRefused, Some(key_hint(provider))),
+        model::Error::Refused { .. } | model::Error::Config(_) => (FailureCode::ModelRefused, None),
+        model::Error::Transient { .. } => {
+            (FailureCode::ModelUnavailable, Some("Try again later, or name another provider.".to_owned()))
+        }
+        model::Error::Protocol { .. } => (FailureCode::ModelProtocol, None),
+    };
+    Failure { hint, ..at(step, code, chain(error)) }
+}
+
+/// Which variable holds the key that was refused.
+fn key_hint(provider: &str) -> String {
+    format!("Set {}_API_KEY to a valid key.", provider.to_ascii_uppercase())
+}
+
+/// The log or a lock refused.
+pub(crate) fn internal(step: Step, error: &(dyn StdError + 'static)) -> Failure {
+    at(step, FailureCode::Internal, chain(error))
+}

@@ -1,0 +1,39 @@
+//! Writes a session's events into the log: the one place where secrets are taken out.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use events::{Event, Journal, JournalError, NewEntry, Redactor, SessionId};
+use store::EventLog;
+
+use crate::Clock;
+
+/// A session's way into the log, for one attempt at it.
+#[derive(Clone)]
+pub(crate) struct SessionJournal {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) session: SessionId,
+    pub(crate) attempt: u32,
+    pub(crate) redactor: Arc<Redactor>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Journal for SessionJournal {
+    async fn record(&self, events: Vec<Event>) -> Result<(), JournalError> {
+        let at_us = self.clock.now_us();
+        let entries = events.iter().map(|event| self.entry(event, at_us)).collect::<Result<Vec<_>, _>>();
+        let entries = entries.map_err(|error| JournalError(error.into()))?;
+        self.log.append(self.session, self.attempt, entries).await.map_err(|error| JournalError(error.into()))?;
+        Ok(())
+    }
+}
+
+impl SessionJournal {
+    /// `event` as text without secrets. The mask holds nothing that JSON escapes, so the text stays JSON.
+    fn entry(&self, event: &Event, at_us: i64) -> Result<NewEntry, serde_json::Error> {
+        let entry = NewEntry::of(event, at_us)?;
+        let payload = self.redactor.redact(&entry.payload).into_owned();
+        Ok(NewEntry { payload, ..entry })
+    }
+}

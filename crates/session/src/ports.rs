@@ -1,0 +1,132 @@
+//! What the story reaches the world through.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::{Redactor, Remote, Tenant};
+use forge::Forge;
+use repo::{Repos, Source};
+use store::Store;
+
+use crate::Clock;
+
+/// What the story reaches the world through. Made once, at the composition root.
+pub struct Ports {
+    /// The log and what is kept beside it.
+    pub store: Store,
+    /// Mirrors and base trees.
+    pub repos: Repos,
+    /// Where pull requests live.
+    pub forges: Forges,
+    /// Who may be asked to think.
+    pub providers: Providers,
+    /// How often and how long a provider that does not answer is asked again.
+    pub retry: model::Policy,
+    /// Where untrusted commands run.
+    pub sandbox: sandbox::Config,
+    /// What a sandbox may use.
+    pub policy: sandbox::Policy,
+    /// How long a single command may run.
+    pub command_timeout: Duration,
+    /// Knows our secrets, to keep them out of everything.
+    pub redactor: Arc<Redactor>,
+    /// Time and chance.
+    pub clock: Arc<dyn Clock>,
+    /// Whom commits are by.
+    pub identity: Identity,
+    /// Where locks and patches are kept.
+    pub home: PathBuf,
+}
+
+/// Whom commits are by.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The name.
+    pub name: String,
+    /// The e-mail address.
+    pub email: String,
+}
+
+/// The forges that are configured.
+#[derive(Clone)]
+pub struct Forges {
+    /// By host, in lower case, with the port when it is part of the address.
+    pub hosted: Vec<(String, Arc<dyn Forge>)>,
+    /// For folders on this machine.
+    pub local: Arc<dyn Forge>,
+}
+
+impl Forges {
+    /// The forge on which `remote` lives.
+    pub(crate) fn of(&self, remote: &Remote) -> Option<Arc<dyn Forge>> {
+        match remote {
+            Remote::Local(_) => Some(self.local.clone()),
+            Remote::Hosted(hosted) => {
+                self.hosted.iter().find(|(host, _)| *host == hosted.host).map(|(_, forge)| forge.clone())
+            }
+        }
+    }
+}
+
+/// The model providers that are configured, in the order in which they are preferred.
+#[derive(Debug, Clone, Default)]
+pub struct Providers(pub Vec<Provider>);
+
+/// A model provider.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// `anthropic`, `openai`, `scripted`.
+    pub name: String,
+    /// How it is reached, and its default model.
+    pub config: model::Config,
+}
+
+/// No provider fits the request.
+#[derive(Debug, thiserror::Error)]
+pub enum UnknownProvider {
+    /// None is configured at all.
+    #[error("no model provider is configured")]
+    None,
+    /// The one that was asked for is not configured.
+    #[error("provider `{0}` is not configured")]
+    Named(String),
+}
+
+impl Providers {
+    /// The names.
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|provider| provider.name.clone()).collect()
+    }
+
+    /// The configuration of the provider called `name` (the first one, when none was asked for) with `model` in it.
+    pub(crate) fn choose(&self, name: Option<&str>, model: Option<&str>) -> Result<model::Config, UnknownProvider> {
+        let provider = match name {
+            None => self.0.first().ok_or(UnknownProvider::None)?,
+            Some(name) => self
+                .0
+                .iter()
+                .find(|provider| provider.name == name)
+                .ok_or_else(|| UnknownProvider::Named(name.to_owned()))?,
+        };
+        Ok(match model {
+            None => provider.config.clone(),
+            Some(model) => provider.config.clone().with_model(model),
+        })
+    }
+}
+
+impl Ports {
+    /// `remote` and what git needs to reach it.
+    ///
+    /// # Errors
+    /// When the forge does not give the credential.
+    pub(crate) async fn source(&self, forge: &dyn Forge, remote: &Remote) -> Result<Source, forge::Error> {
+        let credential = forge.credential(remote).await?;
+        Ok(Source {
+            remote: remote.clone(),
+            tenant: Tenant::default(),
+            credential: credential.map(|c| repo::Credential { user: c.user, password: c.password }),
+        })
+    }
+}

@@ -1,0 +1,82 @@
+use events::{Address, Hosts};
+
+use super::*;
+
+fn request(prompt: &str) -> Request {
+    Request {
+        remote: Address::parse("o/n", &Hosts::default()).unwrap().remote,
+        prompt: prompt.to_owned(),
+        branch: None,
+        base: None,
+        title: None,
+        draft: false,
+        provider: None,
+        model: None,
+        publish: events::Publish::Pr,
+        checks: Vec::new(),
+        budget: events::Budget::default(),
+    }
+}
+
+#[test]
+fn branch_names_are_made_of_the_prompt_s_ascii_words() {
+    let id = SessionId::new(1_700_000_000_000_000, 0xabcd_1234);
+    for (prompt, start) in [
+        ("Fix the login page!", "backspace/fix-the-login-page-"),
+        ("  \n../../etc; rm -rf /", "backspace/etc-rm-rf-"),
+        ("日本語だけ", "backspace/"),
+        ("-x.lock", "backspace/x-lock-"),
+    ] {
+        let branch = branch(&request(prompt), id);
+        assert!(branch.as_str().starts_with(start), "{prompt:?} gave {branch}");
+        assert!(branch.as_str().ends_with(&id.short()), "{branch}");
+        assert!(!branch.as_str().contains("//"));
+    }
+}
+
+#[test]
+fn titles_end_at_a_word() {
+    let long = "Add input validation to every single endpoint that accepts a POST body, everywhere";
+    let title = title(&request("x"), long);
+    assert!(title.chars().count() <= TITLE_CHARS_MAX && title.ends_with('…'), "{title}");
+    assert_eq!(super::title(&request("\n Do it \n"), ""), "Do it");
+}
+
+#[test]
+fn the_model_cannot_sign_off() {
+    let id = SessionId::new(1, 2);
+    let message = commit_message("T", "Why.\nSigned-off-by: Linus <l@x>\nNote: fine", id);
+    assert!(message.contains("\n    Signed-off-by: Linus"), "{message}");
+    assert!(message.ends_with(&format!("\n\nBackspace-Session: {id}\n")), "{message}");
+}
+
+#[test]
+fn the_model_s_words_have_no_powers() {
+    let text = "Ping @octocat, fixes #12 and o/n#3, GH-7 <img src=x> ![x](y) `@kept #1`\n```\n@kept #1 <b>\n";
+    let out = defuse::defuse(text);
+    for gone in ["@octocat", "#12", "n#3", "GH-7", "<img", "![x]"] {
+        assert!(!out.contains(gone), "{gone} survived in {out}");
+    }
+    assert!(out.contains("`@kept #1`") && out.contains("\n@kept #1 <b>\n"), "code was changed: {out}");
+    assert!(out.ends_with("\n```"), "the fence stayed open: {out}");
+}
+
+#[test]
+fn what_has_no_evidence_says_so() {
+    let told = Told {
+        request: &request("Do it"),
+        session: SessionId::new(1, 2),
+        summary: "All tests pass.",
+        limit: Some(Limit::Turns),
+        entries: &[],
+    };
+    let body = body(&told);
+    assert!(body.contains("**not checked**") && body.contains("### What is left"), "{body}");
+    assert!(body.trim_end().ends_with(&marker(told.session)), "{body}");
+}
+
+#[test]
+fn commands_cannot_break_out_of_the_table() {
+    assert_eq!(code("a | b\nc"), "`a \\| b c`");
+    assert_eq!(code("echo `x`"), "`` echo `x` ``");
+}

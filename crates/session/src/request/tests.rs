@@ -1,0 +1,87 @@
+use super::*;
+
+fn rules() -> Rules {
+    Rules { providers: vec!["anthropic".into(), "openai".into()], ..Rules::default() }
+}
+
+fn fields(body: &str) -> Vec<(String, String)> {
+    match parse(body.as_bytes(), &rules()) {
+        Err(RequestError::Fields(errors)) => errors.into_iter().map(|e| (e.field, e.message)).collect(),
+        other => panic!("{body} gave {other:?}"),
+    }
+}
+
+const MINIMAL: &str = r#"{"repoUrl":"https://github.com/o/n","prompt":"Fix it"}"#;
+
+#[test]
+fn both_spellings_mean_the_same() {
+    let one = r#"{"repoUrl":"https://github.com/o/n","prompt":"p","branch":"b","base":"main","title":"t","provider":"openai"}"#;
+    let other = r#"{"repo_url":"https://github.com/o/n","prompt":"p","branch_name":"b","base_branch":"main","pr_title":"t","ai_provider":"openai"}"#;
+    let [one, other] = [one, other].map(|body| parse(body.as_bytes(), &rules()).unwrap());
+    assert_eq!(one, other);
+    assert_eq!(one.branch.unwrap().as_str(), "b");
+}
+
+#[test]
+fn the_smallest_request_has_the_defaults() {
+    let request = parse(MINIMAL.as_bytes(), &rules()).unwrap();
+    assert_eq!((request.publish, request.draft, request.budget), (Publish::Pr, false, Budget::default()));
+}
+
+#[test]
+fn every_bad_field_is_named_at_once() {
+    let body = r#"{"repoUrl":7,"prompt":"  ","branch":"-x","draft":"yes","checks":"ls","budget":{"turns":0,"usd":1},"nope":1}"#;
+    let named: Vec<String> = fields(body).into_iter().map(|(field, _)| field).collect();
+    assert_eq!(named, ["repoUrl", "prompt", "branch", "draft", "checks", "budget.turns", "budget.usd", "nope"]);
+}
+
+#[test]
+fn an_unknown_provider_is_answered_with_the_known_ones() {
+    let body = r#"{"repoUrl":"https://github.com/o/n","prompt":"p","ai_provider":"abacus"}"#;
+    let errors = fields(body);
+    assert_eq!(errors[0].0, "ai_provider");
+    assert!(errors[0].1.contains("anthropic, openai"), "{errors:?}");
+}
+
+#[test]
+fn two_spellings_of_one_field_are_one_too_many() {
+    let body = r#"{"repoUrl":"https://github.com/o/n","repo_url":"https://github.com/o/n","prompt":"p"}"#;
+    assert_eq!(fields(body)[0].0, "repo_url");
+}
+
+#[test]
+fn prompts_are_bounded_in_characters() {
+    let body = |prompt: String| serde_json::json!({ "repoUrl": "https://github.com/o/n", "prompt": prompt }).to_string();
+    assert!(parse(body("é".repeat(32_000)).as_bytes(), &rules()).is_ok());
+    assert_eq!(fields(&body("é".repeat(32_001)))[0].0, "prompt");
+    assert_eq!(fields(&body("a\0b".into()))[0].0, "prompt");
+}
+
+#[test]
+fn what_is_no_request_at_all_is_said_to_be_so() {
+    for body in ["", "[]", "\"x\"", "{", "nul"] {
+        assert!(matches!(parse(body.as_bytes(), &rules()), Err(RequestError::Json(_))), "{body:?}");
+    }
+    let body = r#"{"repoUrl":"not a url at all","prompt":"p"}"#;
+    assert!(matches!(parse(body.as_bytes(), &rules()), Err(RequestError::Fields(_) | RequestError::Address(_))));
+}
+
+#[test]
+fn paths_are_the_operator_s_to_allow() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().join("repo");
+    std::fs::create_dir(&inside).unwrap();
+    let text = inside.to_str().unwrap();
+    let below = Rules { local: LocalRepositories::Below(vec![folder.path().into()]), ..rules() };
+    assert!(rules().address(text).unwrap_err().contains("BACKSPACE_LOCAL_REPOS"));
+    assert!(below.address(text).is_ok());
+    assert!(below.address("/").is_err());
+    assert!(below.address(&format!("{text}/../..")).is_err());
+}
+
+#[test]
+fn the_operator_may_name_the_repositories() {
+    let rules = Rules { repositories: vec!["github.com/o/*".into()], ..rules() };
+    assert!(rules.address("https://github.com/O/n").is_ok());
+    assert!(rules.address("https://github.com/other/n").unwrap_err().contains("BACKSPACE_REPOS"));
+}

@@ -1,0 +1,19 @@
+//! The steps of the story, one file each.
+
+mod check;
+mod checkout;
+mod preflight;
+mod provision;
+mod publish;
+mod rescue;
+mod teardown;
+mod work;
+
+pub(crate) use check::check;
+pub(crate) use checkout::{Checkout, checkout};
+pub(crate) use preflight::{Place, preflight};
+pub(crate) use provision::provision;
+pub(crate) use publish::{Work, publish};
+pub(crate) use rescue::rescue;
+pub(crate) use teardown::teardown;
+pub(crate) use work::{nothing_changed, work};

@@ -1,0 +1,46 @@
+//! Fetches the repository and lays out the base tree.
+
+use events::{BaseChosen, Branch, Event, Failure, FailureCode, GitRan, Oid, Step};
+use repo::{BaseTree, Mirror, Ran, Source};
+
+use super::Place;
+use crate::failure;
+use crate::run::Story;
+
+/// The code that the session starts from.
+pub(crate) struct Checkout {
+    pub(crate) source: Source,
+    pub(crate) mirror: Mirror,
+    pub(crate) base: Branch,
+    pub(crate) commit: Oid,
+    pub(crate) tree: BaseTree,
+}
+
+pub(crate) async fn checkout(story: &Story, place: &Place) -> Result<Checkout, Failure> {
+    const STEP: Step = Step::Checkout;
+    let remote = &place.repository.remote;
+    story.begin(STEP, format!("Fetching {remote}")).await?;
+    let source = story.ports.source(&*place.forge, remote).await.map_err(|e| failure::of_forge(STEP, &e))?;
+    let (mirror, ran) = story.ports.repos.mirror(&source).await.map_err(|error| of_repo(STEP, &error))?;
+    let base = story.request.base.clone().unwrap_or_else(|| place.repository.default_branch.clone());
+    let commit = mirror.branch(&base).await.map_err(|error| of_repo(STEP, &error))?;
+    let Some(commit) = commit else {
+        return Err(failure::at(STEP, FailureCode::RepositoryUnavailable, format!("{remote} has no branch `{base}`")));
+    };
+    let mut events: Vec<Event> = ran.into_iter().map(git_ran).collect();
+    events.push(Event::BaseChosen(BaseChosen { remote: remote.clone(), base: base.clone(), commit: commit.clone() }));
+    story.record(STEP, events).await?;
+    let tree = mirror.base_tree(&commit).await.map_err(|error| of_repo(STEP, &error))?;
+    Ok(Checkout { source, mirror, base, commit, tree })
+}
+
+/// A git command of ours, for the log.
+pub(crate) fn git_ran(ran: Ran) -> Event {
+    let Ran { command, output, exit_code, duration_ms } = ran;
+    Event::GitRan(GitRan { command, output, exit_code, duration_ms })
+}
+
+/// What git or a folder refused, in the words of an outcome.
+pub(crate) fn of_repo(step: Step, error: &repo::Error) -> Failure {
+    failure::at(step, FailureCode::Internal, failure::chain(error))
+}

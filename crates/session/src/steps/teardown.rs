@@ -1,0 +1,15 @@
+//! Closes the sandbox.
+
+use sandbox::Sandbox;
+use tracing::warn;
+
+use crate::failure;
+use crate::run::Story;
+
+/// A sandbox that does not close is told to the operator: the session's outcome stands without it.
+pub(crate) async fn teardown(story: &Story, sandbox: &dyn Sandbox) {
+    if let Err(error) = sandbox.close().await {
+        let (id, reason) = (story.id, failure::chain(&error));
+        warn!(session.id = %id, "The sandbox of {id} did not close: {reason}");
+    }
+}

@@ -1,0 +1,110 @@
+//! Lets the agent work, and keeps its work tree after every step.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use agent::{Bench, Brief, Instructions, Limits, Stop};
+use events::{Failure, FailureCode, Limit, Oid, Outcome, Step};
+use sandbox::Sandbox;
+
+use super::Checkout;
+use super::checkout::of_repo;
+use crate::contents::Keeper;
+use crate::failure;
+use crate::run::Story;
+
+/// The files in which repositories tell agents how they are built; the first one there is taken.
+const INSTRUCTIONS: [&str; 3] = ["AGENTS.md", "CLAUDE.md", ".cursorrules"];
+/// More than this of a repository's instructions crowds out the task.
+const INSTRUCTIONS_BYTES_MAX: u64 = 16 * 1024;
+/// A longer list of names tells the model nothing at a glance.
+const TOP_LEVEL_MAX: usize = 100;
+
+/// How far the agent came.
+pub(crate) struct Worked {
+    pub(crate) stop: Stop,
+    /// The commit whose tree is the work; nothing when nothing differs from the base.
+    pub(crate) tree: Option<Oid>,
+}
+
+pub(crate) async fn work(story: &Story, checkout: &Checkout, sandbox: &dyn Sandbox) -> Result<Worked, Failure> {
+    const STEP: Step = Step::Work;
+    story.begin(STEP, "The agent is at work").await?;
+    let request = &story.request;
+    let config = story.ports.providers.choose(request.provider.as_deref(), request.model.as_deref());
+    let config = config.map_err(|error| Failure {
+        hint: Some("Set ANTHROPIC_API_KEY or OPENAI_API_KEY.".to_owned()),
+        ..failure::at(STEP, FailureCode::ModelRefused, error.to_string())
+    })?;
+    let model = model::open(&config).map_err(|error| failure::of_model(STEP, &error))?;
+    let recorder = checkout.mirror.recorder(story.id, &checkout.tree, None).await;
+    let keeper = Keeper::new(sandbox, recorder.map_err(|error| of_repo(STEP, &error))?);
+    let bench = Bench {
+        model: &*model,
+        retry: &story.ports.retry,
+        sandbox,
+        checkpoint: &keeper,
+        journal: &story.journal,
+        cancel: &story.cancel,
+        command_timeout: story.ports.command_timeout,
+    };
+    let limits = Limits::starting_now(&request.budget);
+    let stop = agent::work(&brief(story, checkout), &bench, &limits).await;
+    let stop = stop.map_err(|error| failure::of_agent(&error))?;
+    Ok(Worked { stop, tree: keeper.tree().await })
+}
+
+/// The outcome when the agent stopped and the work tree is as it was.
+pub(crate) fn nothing_changed(stop: &Stop) -> Outcome {
+    match stop {
+        Stop::Finished(finish) => Outcome::Unchanged { summary: finish.summary.clone() },
+        Stop::LimitReached(limit) => budget_without_work(*limit),
+        Stop::Cancelled => Outcome::Cancelled { saved: None },
+    }
+}
+
+fn budget_without_work(limit: Limit) -> Outcome {
+    Outcome::Budget { limit, delivery: None }
+}
+
+/// What the agent is told.
+fn brief(story: &Story, checkout: &Checkout) -> Brief {
+    // The lowest layer is the checkout; what lies over it is the throw-away `.git`.
+    let root = checkout.tree.layers.last();
+    Brief {
+        task: story.request.prompt.clone(),
+        repository: checkout.source.remote.to_text(),
+        base: checkout.base.to_string(),
+        top_level: root.map(|root| top_level(root)).unwrap_or_default(),
+        instructions: root.and_then(|root| instructions(root)),
+    }
+}
+
+/// The names at the top of the tree, folders with a trailing `/`.
+fn top_level(root: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            format!("{}{}", entry.file_name().to_string_lossy(), if folder { "/" } else { "" })
+        })
+        .collect();
+    names.sort();
+    if names.len() > TOP_LEVEL_MAX {
+        let left_out = names.len() - TOP_LEVEL_MAX;
+        names.truncate(TOP_LEVEL_MAX);
+        names.push(format!("… and {left_out} more"));
+    }
+    names
+}
+
+/// What the repository tells agents. Links are not followed: they may lead out of the tree.
+fn instructions(root: &Path) -> Option<Instructions> {
+    let name = INSTRUCTIONS.iter().find(|name| {
+        std::fs::symlink_metadata(root.join(name)).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
+    })?;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(root.join(name)).ok()?;
+    file.take(INSTRUCTIONS_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    Some(Instructions { path: (*name).to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() })
+}
