@@ -1,0 +1,87 @@
+//! Errors in the words and shapes of the two vendors.
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// Why a request is not answered.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: u16,
+    kind: &'static str,
+    message: String,
+    /// The field that is wrong, for OpenAI's shape.
+    param: Option<String>,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { status, kind, message: message.into(), param: None, headers: Vec::new() }
+    }
+
+    /// The request is wrong.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(400, "invalid_request_error", message)
+    }
+
+    /// The request is wrong in one field.
+    pub(super) fn at(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { param: Some(param.into()), ..Self::invalid(message) }
+    }
+
+    /// The failure that a test asked for.
+    pub(super) fn asked_for(status: u16, headers: Vec<(&'static str, String)>) -> Self {
+        let (kind, message) = match status {
+            401 => ("authentication_error", "invalid x-api-key"),
+            402 => ("billing_error", "Your credit balance is too low"),
+            403 => {
+                ("permission_error", "Your API key does not have permission to use the specified resource")
+            }
+            404 => ("not_found_error", "model: no-such-model"),
+            413 => ("request_too_large", "Request exceeds the maximum size"),
+            429 => ("rate_limit_error", "This request would exceed your rate limit"),
+            504 => ("timeout_error", "Request timed out"),
+            529 => ("overloaded_error", "Overloaded"),
+            500.. => ("api_error", "Internal server error"),
+            _ => ("invalid_request_error", "Bad request"),
+        };
+        Self { headers, ..Self::new(status, kind, message) }
+    }
+
+    /// `{"type":"error","error":{"type","message"},"request_id"}`.
+    pub(super) fn into_anthropic(self) -> Response {
+        let error = json!({ "type": self.kind, "message": self.message });
+        let body = json!({ "type": "error", "error": error, "request_id": "req_0000000000000000fake" });
+        self.respond(body)
+    }
+
+    /// `{"error":{"message","type","param","code"}}`.
+    pub(super) fn into_openai(self) -> Response {
+        let code = match self.status {
+            401 => Some("invalid_api_key"),
+            429 => Some("rate_limit_exceeded"),
+            _ => None,
+        };
+        let kind = match self.status {
+            401 => "invalid_request_error",
+            429 => "requests",
+            500.. => "server_error",
+            _ => self.kind,
+        };
+        let error = json!({ "message": self.message, "type": kind, "param": self.param, "code": code });
+        self.respond(json!({ "error": error }))
+    }
+
+    fn respond(self, body: Value) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(body)).into_response();
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(HeaderName::from_static(name), value);
+            }
+        }
+        response
+    }
+}
