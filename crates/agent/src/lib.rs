@@ -48,8 +48,8 @@ pub trait Checkpoint: Send + Sync {
 pub struct Kept {
     /// The commit that holds the work tree, when it differs from before.
     pub commit: Option<Oid>,
-    /// What was left out of it and why, for people and for the model.
-    pub left_out: Vec<String>,
+    /// What the model should know of it, for instance what was left out and why; each is told once.
+    pub notes: Vec<String>,
 }
 
 /// The work tree could not be kept.

@@ -43,14 +43,16 @@ pub(crate) fn begin(brief: &Brief) -> Conversation {
 /// How many bytes of ours every first request holds before the repository's own text.
 pub fn prefix_bytes() -> usize {
     let specs = tools::specs();
-    let tools: usize = specs.iter().map(|t| t.name.len() + t.description.len() + t.parameters.get().len()).sum();
+    let tools: usize =
+        specs.iter().map(|t| t.name.len() + t.description.len() + t.parameters.get().len()).sum();
     SYSTEM.len() + tools + task(&Brief::default()).len()
 }
 
 /// The first message.
 fn task(brief: &Brief) -> String {
     let mut text = format!("<task>\n{}\n</task>\n\n", brief.task);
-    let _ = writeln!(text, "Repository: {} (branch {}), at /work. Its top level:", brief.repository, brief.base);
+    let _ =
+        writeln!(text, "Repository: {} (branch {}), at /work. Its top level:", brief.repository, brief.base);
     let _ = writeln!(text, "{}", brief.top_level.join("  "));
     if let Some(Instructions { path, text: quoted }) = &brief.instructions {
         let _ = write!(

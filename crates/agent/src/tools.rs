@@ -124,7 +124,10 @@ async fn run(call: &ToolCall, bench: &Bench<'_>) -> Result<Done, Error> {
         "finish" => finish::run(text),
         unknown => {
             let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
-            Err(Trouble::Refused(format!("There is no tool `{unknown}`. The tools are: {}.", names.join(", "))))
+            Err(Trouble::Refused(format!(
+                "There is no tool `{unknown}`. The tools are: {}.",
+                names.join(", ")
+            )))
         }
     };
     match outcome {
@@ -161,14 +164,14 @@ fn answered_amiss(answer: &FileAnswer) -> Trouble {
     Trouble::Broken(sandbox::Error::Lost { reason }.into())
 }
 
-/// Keeps the work tree after a call that may have changed it, and tells the model what could not be kept.
+/// Keeps the work tree after a call that may have changed it, and tells the model what was not.
 async fn keep(done: &mut Done, bench: &Bench<'_>) -> Result<Option<events::Oid>, Error> {
     if !done.changed_files {
         return Ok(None);
     }
     let kept = bench.checkpoint.save().await?;
-    if !kept.left_out.is_empty() {
-        let _ = write!(done.result, "\n[not part of the pull request: {}]", kept.left_out.join("; "));
+    for note in &kept.notes {
+        let _ = write!(done.result, "\n[note: {note}]");
     }
     Ok(kept.commit)
 }

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use events::{AgentBriefed, AgentTold, Event, LimitReached, ModelReplied, ModelRetried, Said, Thought, Usage};
+use events::{
+    AgentBriefed, AgentTold, Event, LimitReached, ModelReplied, ModelRetried, Said, Thought, Usage,
+};
 use model::{Conversation, Message, Part, Reply, Stop as ModelStop, Wait};
 
 use crate::prompt::{self, Brief};
@@ -62,7 +64,7 @@ async fn ask(
     let asked = Instant::now();
     let on_wait = async |wait: Wait| {
         let event = ModelRetried { reason: wait.reason, wait_ms: wait.wait_ms, retry: wait.retry };
-        bench.journal.record(vec![Event::ModelRetried(event)]).await
+        bench.journal.record(vec![Event::ModelRetried(event)]).await.map_err(Error::from)
     };
     let reply = tokio::select! {
         reply = model::ask(bench.model, conversation, bench.retry, on_wait) => reply?,
@@ -107,7 +109,10 @@ fn after_silence(reply: &Reply, silent: u32) -> Result<Silence, Error> {
         if reply.stop == ModelStop::Finished && !said.is_empty() {
             return Ok(Silence::TakenForEnd(Finish { title: String::new(), summary: said.join("\n\n") }));
         }
-        return Err(Error::Protocol(format!("{silent} replies in a row call no tool ({})", reply.stop.as_str())));
+        return Err(Error::Protocol(format!(
+            "{silent} replies in a row call no tool ({})",
+            reply.stop.as_str()
+        )));
     }
     let told = match &reply.stop {
         ModelStop::OutputLimit => "Your reply was cut off at the output limit. Go on in smaller steps.",

@@ -71,6 +71,7 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         store,
         repos,
         forges: Forges { hosted: hosted(settings, &rules.hosts)?, local },
+        shelf,
         retry: model::Policy::default(),
         sandbox: sandbox_config(settings)?,
         policy: policy(settings)?,

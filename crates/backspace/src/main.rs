@@ -4,6 +4,7 @@ mod assemble;
 mod commands;
 mod config;
 mod output;
+mod show;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -11,10 +12,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    // The same executable is the stage that lays out a sandbox's mounts: it must do so before any thread starts.
-    if let Some(code) = sandbox::stage_if_asked() {
-        return code;
-    }
     let arguments = commands::Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

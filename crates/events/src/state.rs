@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Branch, Entry, Event, Oid, Outcome, Request, SessionId, Step, Target, Telemetry, Usage};
+use crate::{Branch, Entry, Event, Oid, Outcome, Remote, Request, SessionId, Step, Target, Telemetry, Usage};
 
 /// Where a session stands, in the words of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,6 +65,8 @@ pub struct SessionState {
     pub updated_us: i64,
     /// The place of the last entry.
     pub last_seq: u64,
+    /// The repository by the name it has now; another one than was asked for when it was renamed.
+    pub remote: Option<Remote>,
     /// The branch and commit it was started from.
     pub base: Option<(Branch, Oid)>,
     /// The last saved state of the work tree.
@@ -106,6 +108,7 @@ impl SessionState {
             created_us: first.at_us,
             updated_us: first.at_us,
             last_seq: first.seq,
+            remote: None,
             base: None,
             saved: None,
             commit: None,
@@ -126,7 +129,10 @@ impl SessionState {
         match &entry.event {
             Event::AttemptStarted(_) => self.status = Status::Running,
             Event::StepStarted(started) => self.step = Some(started.step),
-            Event::BaseChosen(chosen) => self.base = Some((chosen.base.clone(), chosen.commit.clone())),
+            Event::BaseChosen(chosen) => {
+                self.remote = Some(chosen.remote.clone());
+                self.base = Some((chosen.base.clone(), chosen.commit.clone()));
+            }
             Event::ModelReplied(reply) => {
                 self.usage = reply.totals;
                 self.turns += 1;

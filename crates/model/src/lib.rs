@@ -31,6 +31,21 @@ pub enum Config {
     Scripted(scripted::Config),
 }
 
+impl Config {
+    /// The same provider with another model; a recording has no other.
+    #[must_use]
+    pub fn with_model(self, model: &str) -> Self {
+        let model = model.to_owned();
+        match self {
+            Self::Anthropic(config) => Self::Anthropic(anthropic::Config { model, ..config }),
+            Self::ChatCompletions(config) => {
+                Self::ChatCompletions(chat_completions::Config { model, ..config })
+            }
+            Self::Scripted(config) => Self::Scripted(config),
+        }
+    }
+}
+
 /// Opens a model for one session: what it keeps is that session's.
 ///
 /// # Errors

@@ -22,6 +22,6 @@ impl Clock for SystemClock {
     }
 
     fn new_id(&self) -> SessionId {
-        SessionId::new(self.now_us(), uuid::Uuid::new_v4().as_u128())
+        SessionId::new(self.now_us(), uuid::Uuid::now_v7().as_u128())
     }
 }

@@ -1,6 +1,5 @@
 //! Joins a sandbox, which knows what changed, to the recorder, which commits it: neither may see the other.
 
-
 use agent::{Checkpoint, CheckpointError, Kept};
 use async_trait::async_trait;
 use events::{ChangedPath, Content, Oid};
@@ -39,15 +38,19 @@ impl Checkpoint for Keeper<'_> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| CheckpointError(error);
         let list = self.sandbox.changes().await.map_err(|error| failed(error.into()))?;
         let mut state = self.state.lock().await;
-        let saved = state.recorder.save(&list, &FromSandbox(self.sandbox)).await.map_err(|e| failed(e.into()))?;
+        let saved =
+            state.recorder.save(&list, &FromSandbox(self.sandbox)).await.map_err(|e| failed(e.into()))?;
         if let Some(commit) = &saved.commit {
             state.tree = saved.differs_from_base.then(|| commit.clone());
         }
-        let left_out: Vec<String> =
-            saved.skipped.iter().map(|skipped| format!("{}: {}", skipped.path, skipped.reason)).collect();
-        let news = left_out.into_iter().filter(|text| !state.told.contains(text)).collect::<Vec<_>>();
-        state.told.extend(news.iter().cloned());
-        Ok(Kept { commit: saved.commit, left_out: news })
+        let left_out =
+            saved.skipped.iter().map(|s| format!("{} is not part of the change: {}", s.path, s.reason));
+        let colliding =
+            saved.colliding.iter().map(|path| format!("{path} differs from another path by case alone"));
+        let notes: Vec<String> =
+            left_out.chain(colliding).filter(|note| !state.told.contains(note)).collect();
+        state.told.extend(notes.iter().cloned());
+        Ok(Kept { commit: saved.commit, notes })
     }
 }
 

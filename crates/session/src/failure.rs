@@ -34,7 +34,9 @@ pub(crate) fn of_forge(step: Step, error: &forge::Error) -> Failure {
         ),
         forge::Error::Denied { .. } => (
             FailureCode::ForgeRefused,
-            Some("Set GITHUB_TOKEN to a token with write access to contents and pull requests of the repository."),
+            Some(
+                "Set GITHUB_TOKEN to a token with write access to contents and pull requests of the repository.",
+            ),
         ),
         forge::Error::Refused { .. } => (FailureCode::ForgeRefused, None),
         forge::Error::Unavailable { .. } => (FailureCode::ForgeUnavailable, Some("Try again later.")),
@@ -51,7 +53,9 @@ pub(crate) fn of_sandbox(step: Step, error: &sandbox::Error) -> Failure {
             Failure { hint: Some(mend.clone()), ..at(step, FailureCode::SandboxUnavailable, reason) }
         }
         sandbox::Error::Lost { .. } => at(step, FailureCode::SandboxLost, chain(error)),
-        sandbox::Error::Changed | sandbox::Error::System { .. } => at(step, FailureCode::Internal, chain(error)),
+        sandbox::Error::Changed | sandbox::Error::System { .. } => {
+            at(step, FailureCode::Internal, chain(error))
+        }
     }
 }
 
@@ -62,7 +66,9 @@ pub(crate) fn of_agent(error: &agent::Error) -> Failure {
         agent::Error::Model(model) => of_model(step, model),
         agent::Error::Protocol(_) => at(step, FailureCode::ModelProtocol, chain(error)),
         agent::Error::Sandbox(sandbox) => of_sandbox(step, sandbox),
-        agent::Error::Checkpoint(_) | agent::Error::Journal(_) => at(step, FailureCode::Internal, chain(error)),
+        agent::Error::Checkpoint(_) | agent::Error::Journal(_) => {
+            at(step, FailureCode::Internal, chain(error))
+        }
     }
 }
 
@@ -87,4 +93,26 @@ fn key_hint(provider: &str) -> String {
 /// The log or a lock refused.
 pub(crate) fn internal(step: Step, error: &(dyn StdError + 'static)) -> Failure {
     at(step, FailureCode::Internal, chain(error))
+}
+
+/// What git, a remote or a folder refused.
+pub(crate) fn of_repo(step: Step, error: &repo::Error) -> Failure {
+    use repo::Error as E;
+    let (code, hint) = match error {
+        E::NotFound { .. } => (
+            FailureCode::RepositoryUnavailable,
+            Some("Check the address; for a private repository GITHUB_TOKEN must be allowed to see it."),
+        ),
+        E::Auth { .. } => {
+            (FailureCode::ForgeRefused, Some("Set GITHUB_TOKEN to a token with write access to contents."))
+        }
+        E::Network { .. } => (FailureCode::ForgeUnavailable, Some("Try again later.")),
+        E::BranchTaken { .. } => (FailureCode::PushRejected, Some("Name another branch (--branch).")),
+        E::Rejected { .. } => (FailureCode::PushRejected, None),
+        E::TooLarge { .. } | E::Unsound { .. } => (FailureCode::ChangeRefused, None),
+        E::Timeout { .. } | E::Busy { .. } | E::Git { .. } | E::Contents(_) | E::System { .. } => {
+            (FailureCode::Internal, None)
+        }
+    };
+    Failure { hint: hint.map(str::to_owned), ..at(step, code, chain(error)) }
 }

@@ -24,7 +24,10 @@ impl Journal for SessionJournal {
         let at_us = self.clock.now_us();
         let entries = events.iter().map(|event| self.entry(event, at_us)).collect::<Result<Vec<_>, _>>();
         let entries = entries.map_err(|error| JournalError(error.into()))?;
-        self.log.append(self.session, self.attempt, entries).await.map_err(|error| JournalError(error.into()))?;
+        self.log
+            .append(self.session, self.attempt, entries)
+            .await
+            .map_err(|error| JournalError(error.into()))?;
         Ok(())
     }
 }

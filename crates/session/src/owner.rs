@@ -29,7 +29,11 @@ impl Ownership {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // Its former owner may have removed the file between our opening and locking it.
-        if is_still_at(&lock, &path) { Ok(Some(Self { path, _lock: lock })) } else { Self::take(home, session) }
+        if is_still_at(&lock, &path) {
+            Ok(Some(Self { path, _lock: lock }))
+        } else {
+            Self::take(home, session)
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::{Redactor, Remote, Tenant};
+use events::{Oid, Redactor, Remote, SessionId, SessionState, Tenant};
 use forge::Forge;
-use repo::{Repos, Source};
+use repo::{Mirror, Repos, Source};
 use store::Store;
 
 use crate::Clock;
@@ -19,6 +19,8 @@ pub struct Ports {
     pub repos: Repos,
     /// Where pull requests live.
     pub forges: Forges,
+    /// The pull requests of repositories on this machine.
+    pub shelf: crate::LocalShelf,
     /// Who may be asked to think.
     pub providers: Providers,
     /// How often and how long a provider that does not answer is asked again.
@@ -100,7 +102,11 @@ impl Providers {
     }
 
     /// The configuration of the provider called `name` (the first one, when none was asked for) with `model` in it.
-    pub(crate) fn choose(&self, name: Option<&str>, model: Option<&str>) -> Result<model::Config, UnknownProvider> {
+    pub(crate) fn choose(
+        &self,
+        name: Option<&str>,
+        model: Option<&str>,
+    ) -> Result<model::Config, UnknownProvider> {
         let provider = match name {
             None => self.0.first().ok_or(UnknownProvider::None)?,
             Some(name) => self
@@ -128,5 +134,44 @@ impl Ports {
             tenant: Tenant::default(),
             credential: credential.map(|c| repo::Credential { user: c.user, password: c.password }),
         })
+    }
+
+    /// The mirror that a session worked on, without asking its remote; nothing when there is none.
+    ///
+    /// # Errors
+    /// When the forge does not give the credential, which is part of a mirror's name.
+    pub(crate) async fn mirror_of(&self, state: &SessionState) -> Result<Option<Mirror>, forge::Error> {
+        let remote = state.remote.as_ref().unwrap_or(&state.request.remote);
+        let Some(forge) = self.forges.of(remote) else { return Ok(None) };
+        let source = self.source(&*forge, remote).await?;
+        Ok(self.repos.existing(&source).await)
+    }
+
+    /// Keeps `diff` as the patch of `session` and gives its path.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn keep_patch(&self, session: SessionId, diff: &[u8]) -> std::io::Result<String> {
+        let folder = self.home.join("patches");
+        std::fs::create_dir_all(&folder)?;
+        let path = folder.join(format!("{session}.patch"));
+        std::fs::write(&path, diff)?;
+        Ok(path.display().to_string())
+    }
+
+    /// The patch from `base` to `commit` in the mirror that a session worked on.
+    ///
+    /// # Errors
+    /// When there is no such mirror any more, or git cannot read it.
+    pub(crate) async fn diff(
+        &self,
+        state: &SessionState,
+        base: &Oid,
+        commit: &Oid,
+    ) -> Result<Vec<u8>, crate::Error> {
+        match self.mirror_of(state).await? {
+            Some(mirror) => Ok(mirror.diff(base, commit).await?),
+            None => Err(crate::Error::MirrorGone(state.id)),
+        }
     }
 }

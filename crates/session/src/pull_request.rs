@@ -110,7 +110,10 @@ pub(crate) fn body(told: &Told<'_>) -> String {
     let mut body = String::new();
     if let Some(limit) = told.limit {
         let limit = limit.as_str();
-        let _ = writeln!(body, "> **Unfinished.** The budget of {limit} ended the work; this is what existed then.\n");
+        let _ = writeln!(
+            body,
+            "> **Unfinished.** The budget of {limit} ended the work; this is what existed then.\n"
+        );
     }
     let summary: String = told.summary.chars().take(SUMMARY_CHARS_MAX).collect();
     let _ = writeln!(body, "{}\n", defuse(summary.trim()));
@@ -128,7 +131,9 @@ pub(crate) fn body(told: &Told<'_>) -> String {
 fn evidence(body: &mut String, entries: &[Entry]) {
     let checks: Vec<(u64, &CheckRan)> = entries
         .iter()
-        .filter_map(|entry| if let Event::CheckRan(check) = &entry.event { Some((entry.seq, check)) } else { None })
+        .filter_map(
+            |entry| if let Event::CheckRan(check) = &entry.event { Some((entry.seq, check)) } else { None },
+        )
         .collect();
     body.push_str("### How it was checked\n\n");
     if checks.is_empty() {
@@ -162,15 +167,13 @@ fn bash(entry: &Entry) -> Option<(u64, &str, i32)> {
 
 /// The steps of the agent's last plan that are not done.
 fn what_is_left(body: &mut String, entries: &[Entry]) {
-    let plan = entries.iter().rev().find_map(|entry| match &entry.event {
-        Event::ToolFinished(tool) => match &tool.shown {
-            Shown::Plan { steps } => Some(steps),
-            _ => None,
-        },
-        _ => None,
+    let plan = entries.iter().rev().find_map(|entry| {
+        let Event::ToolFinished(tool) = &entry.event else { return None };
+        if let Shown::Plan { steps } = &tool.shown { Some(steps) } else { None }
     });
     body.push_str("### What is left\n\n");
-    let open: Vec<&str> = plan.into_iter().flatten().filter(|step| !step.done).map(|step| step.text.as_str()).collect();
+    let open: Vec<&str> =
+        plan.into_iter().flatten().filter(|step| !step.done).map(|step| step.text.as_str()).collect();
     if open.is_empty() {
         body.push_str("The agent left no plan that says so.\n\n");
     } else {

@@ -151,7 +151,10 @@ impl Reader<'_> {
     fn remote(&mut self) -> (Option<Remote>, Option<Branch>) {
         if !["repoUrl", "repo_url"].iter().any(|name| self.fields.get(*name).is_some_and(|v| !v.is_null())) {
             self.take(&["repoUrl", "repo_url"]);
-            self.refuse("repoUrl", "is required: the repository's URL, such as https://github.com/OWNER/NAME");
+            self.refuse(
+                "repoUrl",
+                "is required: the repository's URL, such as https://github.com/OWNER/NAME",
+            );
             return (None, None);
         }
         let Some((name, text)) = self.text(&["repoUrl", "repo_url"]) else { return (None, None) };
@@ -174,7 +177,10 @@ impl Reader<'_> {
         let Some((_, prompt)) = self.text(&["prompt"]) else { return String::new() };
         let chars = prompt.chars().count();
         if prompt.trim().is_empty() || chars > PROMPT_CHARS_MAX {
-            self.refuse("prompt", format!("must have 1 to {PROMPT_CHARS_MAX} characters, not only spaces; it has {chars}"));
+            self.refuse(
+                "prompt",
+                format!("must have 1 to {PROMPT_CHARS_MAX} characters, not only spaces; it has {chars}"),
+            );
         } else if prompt.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             self.refuse("prompt", "must not hold control characters other than line breaks and tabs");
         }
@@ -234,14 +240,18 @@ impl Reader<'_> {
     fn checks(&mut self) -> Vec<String> {
         let Some((_, value)) = self.take(&["checks"]) else { return Vec::new() };
         let texts = match value {
-            Value::Array(items) => items.iter().map(|v| v.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>(),
+            Value::Array(items) => {
+                items.iter().map(|v| v.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => None,
         };
         let fits = |check: &String| !check.trim().is_empty() && check.chars().count() <= CHECK_CHARS_MAX;
         match texts {
             Some(checks) if checks.len() <= CHECKS_MAX && checks.iter().all(fits) => checks,
             _ => {
-                let message = format!("must be a list of up to {CHECKS_MAX} commands of 1 to {CHECK_CHARS_MAX} characters");
+                let message = format!(
+                    "must be a list of up to {CHECKS_MAX} commands of 1 to {CHECK_CHARS_MAX} characters"
+                );
                 self.refuse("checks", message);
                 Vec::new()
             }
@@ -281,7 +291,8 @@ impl Rules {
     /// # Errors
     /// What is wrong, for whoever wrote it.
     pub fn address(&self, text: &str) -> Result<Address, String> {
-        let is_path = text.starts_with(['/', '.', '~']) || matches!(self.local, LocalRepositories::Any) && Path::new(text).is_dir();
+        let is_path = text.starts_with(['/', '.', '~'])
+            || matches!(self.local, LocalRepositories::Any) && Path::new(text).is_dir();
         let address = if is_path {
             let remote = Remote::Local(self.local_folder(text)?);
             Address { remote, base: None }
@@ -297,7 +308,8 @@ impl Rules {
 
     /// The folder at `text`, if it may be asked for. Links are followed before it is compared.
     fn local_folder(&self, text: &str) -> Result<PathBuf, String> {
-        const ELSEWHERE: &str = "is a path; this service takes only paths below the folders in BACKSPACE_LOCAL_REPOS";
+        const ELSEWHERE: &str =
+            "is a path; this service takes only paths below the folders in BACKSPACE_LOCAL_REPOS";
         if matches!(self.local, LocalRepositories::None) {
             return Err(ELSEWHERE.to_owned());
         }
@@ -306,7 +318,9 @@ impl Rules {
             LocalRepositories::None => Err(ELSEWHERE.to_owned()),
             LocalRepositories::Below(roots) => folder
                 .ok()
-                .filter(|folder| roots.iter().any(|root| root.canonicalize().is_ok_and(|root| folder.starts_with(root))))
+                .filter(|folder| {
+                    roots.iter().any(|root| root.canonicalize().is_ok_and(|root| folder.starts_with(root)))
+                })
                 .ok_or_else(|| ELSEWHERE.to_owned()),
             LocalRepositories::Any => folder.map_err(|error| format!("there is no folder `{text}`: {error}")),
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use events::{
-    Event, Failure, FailureCode, Journal, JournalError, Outcome, Request, SessionEnded, SessionId, Step, StepStarted,
-    Warned,
+    Event, Failure, FailureCode, Journal, JournalError, Outcome, Request, SessionEnded, SessionId, Step,
+    StepStarted, Warned,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,10 @@ pub(crate) async fn drive(story: &Story) -> Result<Outcome, JournalError> {
 /// As [`drive`].
 pub(crate) async fn end(story: &Story, outcome: Outcome) -> Result<Outcome, JournalError> {
     let telemetry = telemetry::of(story).await;
-    story.journal.record(vec![Event::SessionEnded(SessionEnded { outcome: outcome.clone(), telemetry })]).await?;
+    story
+        .journal
+        .record(vec![Event::SessionEnded(SessionEnded { outcome: outcome.clone(), telemetry })])
+        .await?;
     Ok(outcome)
 }
 
@@ -80,6 +83,19 @@ impl Story {
         Self { id, request, ports: ports.clone(), journal, cancel: CancellationToken::new() }
     }
 
+    /// When the session was asked for: the date of its commits, so that the same work gives the same commit again.
+    pub(crate) async fn created_us(&self) -> i64 {
+        let first = self
+            .ports
+            .store
+            .log
+            .read_after(self.id, 0, 1)
+            .await
+            .ok()
+            .and_then(|page| page.first().map(|e| e.at_us));
+        first.unwrap_or_else(|| self.ports.clock.now_us())
+    }
+
     /// Writes down that `step` begins, unless the session was cancelled before.
     pub(crate) async fn begin(&self, step: Step, message: impl Into<String>) -> Result<(), Failure> {
         if self.cancel.is_cancelled() {
@@ -94,7 +110,12 @@ impl Story {
     }
 
     /// Writes down something that the user should know and that stops nothing.
-    pub(crate) async fn warn(&self, step: Step, code: &str, message: impl Into<String>) -> Result<(), Failure> {
+    pub(crate) async fn warn(
+        &self,
+        step: Step,
+        code: &str,
+        message: impl Into<String>,
+    ) -> Result<(), Failure> {
         let warned = Warned { code: code.to_owned(), message: message.into() };
         self.record(step, vec![Event::Warned(warned)]).await
     }

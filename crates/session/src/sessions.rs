@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use events::{
-    AttemptStarted, CancelRequested, Event, Failure, FailureCode, Journal as _, JournalError, Outcome, Request,
-    SessionId, SessionRequested, SessionState, Step,
+    AttemptStarted, CancelRequested, Event, Failure, FailureCode, Journal as _, JournalError, Outcome,
+    Request, SessionId, SessionRequested, SessionState, Step,
 };
 use store::Store;
 use tokio::sync::Semaphore;
@@ -106,6 +106,12 @@ pub enum Error {
     /// The mirror.
     #[error(transparent)]
     Repo(#[from] repo::Error),
+    /// The credential of the mirror.
+    #[error(transparent)]
+    Forge(#[from] forge::Error),
+    /// The mirror that the session worked on is not here any more.
+    #[error("the mirror that session {0} worked on is gone")]
+    MirrorGone(SessionId),
 }
 
 impl Sessions {
@@ -207,10 +213,20 @@ impl Sessions {
     /// When the log or the mirror cannot be read.
     pub async fn diff(&self, id: SessionId) -> Result<Option<Vec<u8>>, Error> {
         let Some(state) = self.state(id).await? else { return Ok(None) };
-        let (Some((_, base)), Some(commit)) = (state.base.clone(), state.commit.clone().or(state.saved.clone())) else {
+        let (Some((_, base)), Some(commit)) =
+            (state.base.clone(), state.commit.clone().or(state.saved.clone()))
+        else {
             return Ok(None);
         };
         self.inner.ports.diff(&state, &base, &commit).await.map(Some)
+    }
+
+    /// The page of a pull request of a repository on this machine, as Markdown; see [`crate::LocalShelf::page`].
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn local_page(&self, key: &str, number: u64) -> Result<Option<String>, forge::LocalError> {
+        self.inner.ports.shelf.page(key, number).await
     }
 
     /// Ends what crashed processes left behind: each session that nobody owns gets its final entry and keeps its

@@ -27,10 +27,10 @@ pub(crate) async fn entries(story: &Story) -> Vec<Entry> {
 pub(crate) async fn of(story: &Story) -> Telemetry {
     let entries = entries(story).await;
     let Some(state) = SessionState::fold(&entries) else { return Telemetry::default() };
-    let last_reply = entries.iter().rev().find_map(|entry| match &entry.event {
-        Event::ModelReplied(reply) => Some(reply),
-        _ => None,
-    });
+    let last_reply = entries
+        .iter()
+        .rev()
+        .find_map(|entry| if let Event::ModelReplied(reply) = &entry.event { Some(reply) } else { None });
     let elapsed_us = story.ports.clock.now_us() - state.created_us;
     Telemetry {
         turns: state.turns,
@@ -49,16 +49,12 @@ fn thoughts(entries: &[Entry]) -> Thoughts {
     let mut thoughts = Thoughts::default();
     let mut turn = 0;
     for entry in entries {
-        match &entry.event {
-            Event::ModelReplied(_) => turn += 1,
-            Event::Thought(thought) => {
-                thoughts.count += 1;
-                thoughts.recent.push((turn, thought.text.chars().take(THOUGHT_CHARS_MAX).collect()));
-                if thoughts.recent.len() > THOUGHTS_RECENT {
-                    thoughts.recent.remove(0);
-                }
-            }
-            _ => {}
+        turn += u32::from(matches!(entry.event, Event::ModelReplied(_)));
+        let Event::Thought(thought) = &entry.event else { continue };
+        thoughts.count += 1;
+        thoughts.recent.push((turn, thought.text.chars().take(THOUGHT_CHARS_MAX).collect()));
+        if thoughts.recent.len() > THOUGHTS_RECENT {
+            thoughts.recent.remove(0);
         }
     }
     thoughts

@@ -74,7 +74,8 @@ fn passages(asked: Arguments) -> Result<Vec<Passage>, Trouble> {
             vec![Edit { old_str, new_str, replace_all: asked.replace_all, near_line: asked.near_line }]
         }
         _ => {
-            let why = "Give either `old_str` and `new_str`, or a non-empty list of `edits`. Nothing was done.";
+            let why =
+                "Give either `old_str` and `new_str`, or a non-empty list of `edits`. Nothing was done.";
             return Err(Trouble::Refused(why.to_owned()));
         }
     };

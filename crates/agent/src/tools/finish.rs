@@ -26,7 +26,9 @@ pub(super) fn run(text: &str) -> Result<Done, Trouble> {
     let Arguments { title, summary } = arguments(&TOOL, text)?;
     let title: String = title.split_whitespace().collect::<Vec<_>>().join(" ");
     if title.is_empty() || title.chars().count() > TITLE_CHARS_MAX || summary.trim().is_empty() {
-        let why = format!("`finish` takes a title of 1 to {TITLE_CHARS_MAX} characters and a summary. Call it again.");
+        let why = format!(
+            "`finish` takes a title of 1 to {TITLE_CHARS_MAX} characters and a summary. Call it again."
+        );
         return Err(Trouble::Refused(why));
     }
     let shown = Shown::Nothing;

@@ -51,7 +51,8 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
         }
         FileAnswer::Folder { names, total } => {
             let left_out = total.saturating_sub(names.len() as u64);
-            let more = if left_out > 0 { format!("\n[{left_out} more names left out]") } else { String::new() };
+            let more =
+                if left_out > 0 { format!("\n[{left_out} more names left out]") } else { String::new() };
             let lines = names.len() as u64;
             Ok(Done::of(names.join("\n") + &more, Shown::Read { path, lines }))
         }

@@ -30,7 +30,8 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
     let asked: Arguments = arguments(&TOOL, text)?;
     let path = asked.path.unwrap_or_default();
     let matches_max = asked.limit.unwrap_or(MATCHES_MAX).clamp(1, MATCHES_MAX);
-    let (query, tool) = match (asked.pattern.filter(|p| !p.is_empty()), asked.glob.filter(|g| !g.is_empty())) {
+    let (query, tool) = match (asked.pattern.filter(|p| !p.is_empty()), asked.glob.filter(|g| !g.is_empty()))
+    {
         (Some(pattern), glob) => {
             let glob = glob.unwrap_or_default();
             (pattern.clone(), FileTool::SearchText { pattern, path, glob, matches_max })

@@ -25,7 +25,8 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
     let tool = FileTool::Write { path: path.clone(), bytes: content.clone().into_bytes() };
     match bench.sandbox.file(&tool).await? {
         FileAnswer::Written { created, before } => {
-            let result = format!("{} {path} ({} bytes).", if created { "Created" } else { "Replaced" }, content.len());
+            let result =
+                format!("{} {path} ({} bytes).", if created { "Created" } else { "Replaced" }, content.len());
             // A file whose former content is not text (or too long) is shown as written, not as replaced.
             let (old, matched) = match before {
                 Some(before) if !created => (before, "exact"),

@@ -1,10 +1,15 @@
 //! `backspace dev`: the strict stand-ins, for trying and testing without accounts.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
+use fakes::forge::{Access, NewRepository, Reach, Seed, Token, Visibility};
+use fakes::model::{Fake, Recording};
+
+use crate::output::{self, Usage};
 
 /// Start a strict stand-in on loopback: for trying and testing without accounts.
 #[derive(Debug, Args)]
@@ -43,4 +48,68 @@ struct FakeForge {
     /// The token that may do everything
     #[arg(long, default_value = "dev-token-0123456789")]
     token: String,
+}
+
+/// Serves until Ctrl-C.
+///
+/// # Errors
+/// A recording that cannot be read, an address that is taken, a repository that git cannot take in.
+pub(crate) async fn run(asked: Dev) -> Result<ExitCode> {
+    match asked.which {
+        Which::FakeModel(asked) => fake_model(asked).await,
+        Which::FakeForge(asked) => fake_forge(asked).await,
+    }
+}
+
+async fn fake_model(asked: FakeModel) -> Result<ExitCode> {
+    let path = asked.replies.display().to_string();
+    let text = std::fs::read_to_string(&asked.replies).with_context(|| format!("cannot read {path}"))?;
+    let recording = Recording::parse(&text).with_context(|| format!("{path} is no recording"))?;
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, asked.port)).await;
+    let listener = listener.with_context(|| format!("cannot listen on port {}", asked.port))?;
+    let address = listener.local_addr().context("cannot tell the port")?;
+    output::result(format_args!("ANTHROPIC_BASE_URL=http://{address} ANTHROPIC_API_KEY=any-key"));
+    output::result(format_args!("OPENAI_BASE_URL=http://{address}/v1 OPENAI_API_KEY=any-key"));
+    output::say("Plays the recording to every new conversation; Ctrl-C ends it.");
+    fakes::model::serve(listener, Fake::new(recording), interrupted()).await.context("cannot serve")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn fake_forge(asked: FakeForge) -> Result<ExitCode> {
+    let home = tempfile::tempdir().context("cannot make a folder for the repositories")?;
+    let listen = (Ipv4Addr::LOCALHOST, asked.port).into();
+    let forge = fakes::forge::start(fakes::forge::Config { listen, home: home.path().to_owned() }).await?;
+    for given in &asked.repositories {
+        let (name, folder) = given.split_once('=').unwrap_or((given, "."));
+        let Some((owner, name)) = name.split_once('/') else {
+            bail!(Usage(format!("--repo {given}: write OWNER/NAME=PATH")));
+        };
+        let new = NewRepository {
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+            visibility: Visibility::Public,
+            default_branch: None,
+        };
+        forge.create_repository(&new, &Seed::Folder(folder.into())).await?;
+        output::say(format_args!("{}/{owner}/{name}", forge.url()));
+    }
+    let token = Token {
+        login: "dev".to_owned(),
+        access: Access::Workflows,
+        reach: Reach::Everything,
+        sso_url: None,
+    };
+    forge.allow(&asked.token, token);
+    let (api, host) = (forge.api_url(), forge.host());
+    output::result(format_args!("GITHUB_API_URL={api} GITHUB_TOKEN={} BACKSPACE_PRIVATE_HOSTS={host}", asked.token));
+    output::say("Everything it holds goes when it ends; Ctrl-C ends it.");
+    interrupted().await;
+    forge.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
 }

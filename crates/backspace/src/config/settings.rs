@@ -67,3 +67,42 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("LOG_FORMAT", "text", "`text` or `json`"),
     plain("DEBUG", "false", "true is LOG_LEVEL=debug"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use super::*;
+
+    /// `.env.example`, made from the table.
+    fn env_example() -> String {
+        let mut text = "# All settings of backspace. Read only when named: backspace --env-file FILE …\n\
+                        # The same names stand in backspace.toml. Every secret is also read from the file that NAME_FILE names.\n"
+            .to_owned();
+        for setting in SETTINGS {
+            let also = setting.also.map(|name| format!(" (also {name})")).unwrap_or_default();
+            let _ = write!(text, "\n# {}{also}\n# {}={}\n", setting.meaning, setting.name, setting.default);
+        }
+        text
+    }
+
+    #[test]
+    fn the_example_file_is_the_table() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.env.example");
+        if std::env::vars().any(|(name, _)| name == "UPDATE_DOCS") {
+            std::fs::write(&path, env_example()).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(there, env_example(), "run the test with UPDATE_DOCS=1");
+    }
+
+    #[test]
+    fn names_are_heard_once() {
+        let mut names: Vec<&str> = SETTINGS.iter().flat_map(Setting::names).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

@@ -50,7 +50,9 @@ fn defuse_line(line: &str, out: &mut String) {
             '`' => in_code = !in_code && line.matches('`').count() > 1,
             '@' if !in_code && next.is_alphanumeric() => out.push(BREAK),
             '#' if !in_code && next.is_ascii_digit() => out.push(BREAK),
-            '<' if !in_code && (next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?')) => out.push(BREAK),
+            '<' if !in_code && (next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?')) => {
+                out.push(BREAK)
+            }
             '!' if !in_code && next == '[' => out.push(BREAK),
             // `GH-12` is a reference as well.
             '-' if !in_code && matches!(before, 'H' | 'h') && next.is_ascii_digit() => out.push(BREAK),

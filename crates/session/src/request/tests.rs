@@ -32,7 +32,10 @@ fn the_smallest_request_has_the_defaults() {
 fn every_bad_field_is_named_at_once() {
     let body = r#"{"repoUrl":7,"prompt":"  ","branch":"-x","draft":"yes","checks":"ls","budget":{"turns":0,"usd":1},"nope":1}"#;
     let named: Vec<String> = fields(body).into_iter().map(|(field, _)| field).collect();
-    assert_eq!(named, ["repoUrl", "prompt", "branch", "draft", "checks", "budget.turns", "budget.usd", "nope"]);
+    assert_eq!(
+        named,
+        ["repoUrl", "prompt", "branch", "draft", "checks", "budget.turns", "budget.usd", "nope"]
+    );
 }
 
 #[test]
@@ -51,7 +54,9 @@ fn two_spellings_of_one_field_are_one_too_many() {
 
 #[test]
 fn prompts_are_bounded_in_characters() {
-    let body = |prompt: String| serde_json::json!({ "repoUrl": "https://github.com/o/n", "prompt": prompt }).to_string();
+    let body = |prompt: String| {
+        serde_json::json!({ "repoUrl": "https://github.com/o/n", "prompt": prompt }).to_string()
+    };
     assert!(parse(body("é".repeat(32_000)).as_bytes(), &rules()).is_ok());
     assert_eq!(fields(&body("é".repeat(32_001)))[0].0, "prompt");
     assert_eq!(fields(&body("a\0b".into()))[0].0, "prompt");
@@ -63,7 +68,10 @@ fn what_is_no_request_at_all_is_said_to_be_so() {
         assert!(matches!(parse(body.as_bytes(), &rules()), Err(RequestError::Json(_))), "{body:?}");
     }
     let body = r#"{"repoUrl":"not a url at all","prompt":"p"}"#;
-    assert!(matches!(parse(body.as_bytes(), &rules()), Err(RequestError::Fields(_) | RequestError::Address(_))));
+    assert!(matches!(
+        parse(body.as_bytes(), &rules()),
+        Err(RequestError::Fields(_) | RequestError::Address(_))
+    ));
 }
 
 #[test]

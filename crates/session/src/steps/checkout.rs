@@ -21,16 +21,29 @@ pub(crate) async fn checkout(story: &Story, place: &Place) -> Result<Checkout, F
     let remote = &place.repository.remote;
     story.begin(STEP, format!("Fetching {remote}")).await?;
     let source = story.ports.source(&*place.forge, remote).await.map_err(|e| failure::of_forge(STEP, &e))?;
-    let (mirror, ran) = story.ports.repos.mirror(&source).await.map_err(|error| of_repo(STEP, &error))?;
+    let (mirror, ran) =
+        story.ports.repos.mirror(&source).await.map_err(|error| failure::of_repo(STEP, &error))?;
     let base = story.request.base.clone().unwrap_or_else(|| place.repository.default_branch.clone());
-    let commit = mirror.branch(&base).await.map_err(|error| of_repo(STEP, &error))?;
+    if story.request.branch.as_ref() == Some(&base) {
+        let reason = format!("`{base}` is the branch to start from; it cannot be the one to push to");
+        return Err(failure::at(STEP, FailureCode::ChangeRefused, reason));
+    }
+    let commit = mirror.branch(&base).await.map_err(|error| failure::of_repo(STEP, &error))?;
     let Some(commit) = commit else {
-        return Err(failure::at(STEP, FailureCode::RepositoryUnavailable, format!("{remote} has no branch `{base}`")));
+        return Err(failure::at(
+            STEP,
+            FailureCode::RepositoryUnavailable,
+            format!("{remote} has no branch `{base}`"),
+        ));
     };
     let mut events: Vec<Event> = ran.into_iter().map(git_ran).collect();
-    events.push(Event::BaseChosen(BaseChosen { remote: remote.clone(), base: base.clone(), commit: commit.clone() }));
+    events.push(Event::BaseChosen(BaseChosen {
+        remote: remote.clone(),
+        base: base.clone(),
+        commit: commit.clone(),
+    }));
     story.record(STEP, events).await?;
-    let tree = mirror.base_tree(&commit).await.map_err(|error| of_repo(STEP, &error))?;
+    let tree = mirror.base_tree(&commit, &base).await.map_err(|error| failure::of_repo(STEP, &error))?;
     Ok(Checkout { source, mirror, base, commit, tree })
 }
 
@@ -38,9 +51,4 @@ pub(crate) async fn checkout(story: &Story, place: &Place) -> Result<Checkout, F
 pub(crate) fn git_ran(ran: Ran) -> Event {
     let Ran { command, output, exit_code, duration_ms } = ran;
     Event::GitRan(GitRan { command, output, exit_code, duration_ms })
-}
-
-/// What git or a folder refused, in the words of an outcome.
-pub(crate) fn of_repo(step: Step, error: &repo::Error) -> Failure {
-    failure::at(step, FailureCode::Internal, failure::chain(error))
 }

@@ -20,7 +20,8 @@ pub(crate) async fn preflight(story: &Story) -> Result<Place, Failure> {
     story.begin(STEP, format!("Asking about {remote}")).await?;
     let Some(forge) = story.ports.forges.of(remote) else {
         let hint = "Set GITHUB_API_URL for a GitHub Enterprise host.".to_owned();
-        let refused = failure::at(STEP, FailureCode::ForgeRefused, format!("no forge is configured for {remote}"));
+        let refused =
+            failure::at(STEP, FailureCode::ForgeRefused, format!("no forge is configured for {remote}"));
         return Err(Failure { hint: Some(hint), ..refused });
     };
     let repository = forge.repository(remote).await.map_err(|error| failure::of_forge(STEP, &error))?;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use agent::Stop;
 use events::{
-    Branch, BranchPushed, CommitMade, Delivery, Entry, Event, Failure, FailureCode, Limit, Oid, Outcome, Publish,
-    PullRequestOpened, Step, Target,
+    Branch, BranchPushed, CommitMade, Delivery, Entry, Event, Failure, FailureCode, Limit, Oid, Outcome,
+    Publish, PullRequestOpened, Step, Target,
 };
 use forge::{NewPullRequest, PullRequest};
 use repo::{Expect, NewCommit};
 
-use super::checkout::{git_ran, of_repo};
+use super::checkout::git_ran;
 use super::{Checkout, Place};
 use crate::pull_request::{self, Told};
 use crate::run::Story;
@@ -76,7 +76,8 @@ fn words(story: &Story, stop: &Stop) -> Words {
     let (title, summary, limit) = match stop {
         Stop::Finished(finish) => (finish.title.as_str(), finish.summary.clone(), None),
         Stop::LimitReached(limit) => {
-            let summary = format!("The work was ended by its budget ({}) before the agent finished.", limit.as_str());
+            let summary =
+                format!("The work was ended by its budget ({}) before the agent finished.", limit.as_str());
             ("", summary, Some(*limit))
         }
         Stop::Cancelled => ("", "The session was cancelled before the agent finished.".to_owned(), None),
@@ -100,8 +101,12 @@ pub(super) async fn commit(
         author_email: identity.email.clone(),
         at_us: story.created_us().await,
     };
-    let commit = checkout.mirror.commit(&new).await.map_err(|error| of_repo(STEP, &error))?;
-    let files = checkout.mirror.stats(&checkout.commit, &commit).await.map_err(|error| of_repo(STEP, &error))?;
+    let commit = checkout.mirror.commit(&new).await.map_err(|error| failure::of_repo(STEP, &error))?;
+    let files = checkout
+        .mirror
+        .stats(&checkout.commit, &commit)
+        .await
+        .map_err(|error| failure::of_repo(STEP, &error))?;
     let made = CommitMade {
         commit,
         base: checkout.commit.clone(),
@@ -115,7 +120,11 @@ pub(super) async fn commit(
 
 /// Keeps the change as a file and touches no remote.
 async fn patch(story: &Story, checkout: &Checkout, made: &CommitMade) -> Result<Target, Failure> {
-    let diff = checkout.mirror.diff(&checkout.commit, &made.commit).await.map_err(|error| of_repo(STEP, &error))?;
+    let diff = checkout
+        .mirror
+        .diff(&checkout.commit, &made.commit)
+        .await
+        .map_err(|error| failure::of_repo(STEP, &error))?;
     let path = story.ports.keep_patch(story.id, &diff).map_err(|error| failure::internal(STEP, &error))?;
     Ok(Target::Patch { path })
 }
@@ -129,8 +138,8 @@ pub(super) async fn push(
 ) -> Result<Branch, Failure> {
     let branch = pull_request::branch(&story.request, story.id);
     story.begin(STEP, format!("Pushing {branch}")).await?;
-    let pushed = checkout.mirror.push(&checkout.source, commit, &branch, &Expect::NewOrOurs).await;
-    let ran = pushed.map_err(|error| of_repo(STEP, &error))?;
+    let pushed = checkout.mirror.push(&checkout.source, commit, &branch, &Expect::New).await;
+    let ran = pushed.map_err(|error| failure::of_repo(STEP, &error))?;
     story.record(STEP, vec![git_ran(ran)]).await?;
     let remote = &place.repository.remote;
     let mut pause = READ_BACK_PAUSE;
@@ -156,7 +165,12 @@ struct Opening<'a> {
 }
 
 /// Opens the pull request and reads it back.
-async fn open(story: &Story, place: &Place, checkout: &Checkout, with: Opening<'_>) -> Result<Target, Failure> {
+async fn open(
+    story: &Story,
+    place: &Place,
+    checkout: &Checkout,
+    with: Opening<'_>,
+) -> Result<Target, Failure> {
     story.begin(STEP, "Opening the pull request").await?;
     let remote = &place.repository.remote;
     let entries = telemetry::entries(story).await;
@@ -170,9 +184,16 @@ async fn open(story: &Story, place: &Place, checkout: &Checkout, with: Opening<'
         draft: story.request.draft || with.words.limit.is_some(),
         marker: pull_request::marker(story.id),
     };
-    let opened = place.forge.open_pull_request(&new).await.map_err(|error| failure::of_forge(STEP, &error))?;
+    let opened =
+        place.forge.open_pull_request(&new).await.map_err(|error| failure::of_forge(STEP, &error))?;
     if opened.draft != new.draft {
-        story.warn(STEP, "draft_refused", "The forge takes no drafts here: the pull request is open for review.").await?;
+        story
+            .warn(
+                STEP,
+                "draft_refused",
+                "The forge takes no drafts here: the pull request is open for review.",
+            )
+            .await?;
     }
     let mut pause = READ_BACK_PAUSE;
     for _ in 0..READ_BACK_TRIES {

@@ -82,7 +82,9 @@ async fn commit(
 /// A branch only where one was wanted, nobody cancelled, and pushing is not what failed.
 fn may_push(story: &Story, failure: &Failure) -> bool {
     let refused = matches!(failure.code, FailureCode::PushRejected | FailureCode::ForgeRefused);
-    story.request.publish != Publish::Patch && !story.cancel.is_cancelled() && !(refused && failure.step == Step::Publish)
+    story.request.publish != Publish::Patch
+        && !story.cancel.is_cancelled()
+        && !(refused && failure.step == Step::Publish)
 }
 
 async fn push(story: &Story, mirror: &Mirror, commit: &Oid) -> Result<Branch, Anything> {
@@ -90,6 +92,6 @@ async fn push(story: &Story, mirror: &Mirror, commit: &Oid) -> Result<Branch, An
     let forge = story.ports.forges.of(remote).ok_or("no forge is configured for the repository")?;
     let source = story.ports.source(&*forge, remote).await?;
     let branch = pull_request::branch(&story.request, story.id);
-    mirror.push(&source, commit, &branch, &Expect::NewOrOurs).await?;
+    mirror.push(&source, commit, &branch, &Expect::New).await?;
     Ok(branch)
 }

@@ -8,7 +8,6 @@ use events::{Failure, FailureCode, Limit, Oid, Outcome, Step};
 use sandbox::Sandbox;
 
 use super::Checkout;
-use super::checkout::of_repo;
 use crate::contents::Keeper;
 use crate::failure;
 use crate::run::Story;
@@ -27,7 +26,11 @@ pub(crate) struct Worked {
     pub(crate) tree: Option<Oid>,
 }
 
-pub(crate) async fn work(story: &Story, checkout: &Checkout, sandbox: &dyn Sandbox) -> Result<Worked, Failure> {
+pub(crate) async fn work(
+    story: &Story,
+    checkout: &Checkout,
+    sandbox: &dyn Sandbox,
+) -> Result<Worked, Failure> {
     const STEP: Step = Step::Work;
     story.begin(STEP, "The agent is at work").await?;
     let request = &story.request;
@@ -38,7 +41,7 @@ pub(crate) async fn work(story: &Story, checkout: &Checkout, sandbox: &dyn Sandb
     })?;
     let model = model::open(&config).map_err(|error| failure::of_model(STEP, &error))?;
     let recorder = checkout.mirror.recorder(story.id, &checkout.tree, None).await;
-    let keeper = Keeper::new(sandbox, recorder.map_err(|error| of_repo(STEP, &error))?);
+    let keeper = Keeper::new(sandbox, recorder.map_err(|error| failure::of_repo(STEP, &error))?);
     let bench = Bench {
         model: &*model,
         retry: &story.ports.retry,
@@ -101,7 +104,8 @@ fn top_level(root: &Path) -> Vec<String> {
 /// What the repository tells agents. Links are not followed: they may lead out of the tree.
 fn instructions(root: &Path) -> Option<Instructions> {
     let name = INSTRUCTIONS.iter().find(|name| {
-        std::fs::symlink_metadata(root.join(name)).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
+        std::fs::symlink_metadata(root.join(name))
+            .is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
     })?;
     let mut bytes = Vec::new();
     let file = std::fs::File::open(root.join(name)).ok()?;
