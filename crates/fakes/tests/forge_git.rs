@@ -1,5 +1,7 @@
 //! The ordinary git client against the fake forge.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

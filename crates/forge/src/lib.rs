@@ -12,7 +12,7 @@ use secrecy::SecretString;
 pub use local::{KeptPullRequest, LocalError, Shelf};
 
 /// Which forge to open.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum Config {
     /// GitHub, or GitHub Enterprise.
     GitHub(github::Config),

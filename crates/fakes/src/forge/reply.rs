@@ -62,7 +62,6 @@ pub(super) fn invalid(error: Value) -> Box<Reply> {
         "message": "Validation Failed",
         "errors": [error],
         "documentation_url": DOCUMENTATION,
-        "status": "422",
     });
     Box::new(Reply { status: 422, body, headers: Vec::new() })
 }

@@ -4,6 +4,8 @@
 const BODY_CHARS_MAX: usize = 60_000;
 /// GitHub takes 256 characters.
 const TITLE_CHARS_MAX: usize = 250;
+/// Longer rows of marks are taken for decoration, not for the fence of a code block.
+const FENCE_CHARS_MAX: usize = 100;
 /// Stands where the text was cut.
 const NOTE: &str = "\n\n*The text was too long for a pull request and was cut here.*\n\n";
 
@@ -12,7 +14,7 @@ pub(super) fn fit(body: &str, marker: &str) -> (String, bool) {
     if body.chars().count() <= BODY_CHARS_MAX {
         return (body.to_owned(), false);
     }
-    let room = BODY_CHARS_MAX - NOTE.len() - marker.chars().count();
+    let room = BODY_CHARS_MAX - NOTE.len() - marker.chars().count() - FENCE_CHARS_MAX - 1;
     let end = body.char_indices().nth(room).map_or(body.len(), |(index, _)| index);
     let whole_lines = body[..end].rfind('\n').unwrap_or(end);
     let mut text = body[..whole_lines].to_owned();
@@ -43,7 +45,7 @@ fn open_fence(text: &str) -> Option<String> {
         let line = line.trim_start_matches(' ');
         let Some(mark) = line.chars().next().filter(|c| matches!(c, '`' | '~')) else { continue };
         let length = line.chars().take_while(|c| *c == mark).count();
-        if length < 3 {
+        if !(3..=FENCE_CHARS_MAX).contains(&length) {
             continue;
         }
         open = match open {
