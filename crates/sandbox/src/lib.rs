@@ -1,7 +1,7 @@
 //! Where untrusted commands run: opens a sandbox over a base tree, runs commands and file tools inside, and tells what
 //! they changed. Knows neither git nor forges nor models.
 
-mod namespaces;
+pub mod namespaces;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use events::{ChangeList, ChangedPath, Content};
 
-pub use backspace_init::protocol::{FileAnswer, FileTool, Ran};
+pub use backspace_init::protocol::{Applied, Ended, FileAnswer, FileTool, Passage, Ran, Tier};
 
 /// Which backend to open sandboxes with.
 #[derive(Debug, Clone)]

@@ -1,3 +1,6 @@
-//! The protocol between a sandbox and the small program that is process 1 inside it, and that program's tools.
+//! The small static program that lays a sandbox's ground and is then process 1 inside it: its protocol and its tools.
 
+pub mod files;
+pub mod frame;
 pub mod protocol;
+pub mod stage;

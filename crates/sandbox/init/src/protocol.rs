@@ -5,6 +5,74 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Where the work tree stands inside a sandbox.
+pub const WORK: &str = "/work";
+
+/// Longer frames are refused by both sides: room for the largest file that a tool writes, and for its old content.
+pub const FRAME_BYTES_MAX: usize = 32 << 20;
+
+/// Something asked of the program inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Repeated by the answer.
+    pub id: u64,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// What can be asked. [`Ask::Begin`] comes first, and once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// Take these limits and say [`Said::Ready`].
+    Begin(Limits),
+    /// Run a script.
+    Run(Script),
+    /// Work on files.
+    File(FileTool),
+}
+
+/// What every process inside is held to, by the kernel's resource limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes and threads of all commands together.
+    pub processes_max: u64,
+    /// Private memory of one process.
+    pub memory_bytes_max: u64,
+    /// Size of one file.
+    pub file_bytes_max: u64,
+}
+
+/// A shell script to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// Its text.
+    pub text: String,
+    /// After this long its whole process tree is ended.
+    pub timeout_ms: u64,
+    /// Output beyond this many bytes keeps its head and its tail.
+    pub output_bytes_max: u64,
+}
+
+/// An answer of the program inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Of the request.
+    pub id: u64,
+    /// What is answered.
+    pub said: Said,
+}
+
+/// What can be answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Said {
+    /// To [`Ask::Begin`].
+    Ready,
+    /// To [`Ask::Run`].
+    Ran(Ran),
+    /// To [`Ask::File`].
+    File(FileAnswer),
+}
+
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ran {

@@ -1,0 +1,204 @@
+//! Starts a shell below a supervisor, from which no descendant of the shell can be orphaned away.
+//!
+//! The supervisor is a fork of this program that declares itself the reaper of its descendants. So a daemon that forks
+//! twice and takes a session of its own still stands below the supervisor of the command that started it.
+#![expect(unsafe_code, reason = "fork and exec have no safe interface that also sets a reaper")]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::ptr;
+
+use backspace_init::protocol::Limits;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Resource, Rlimit};
+
+const WORK: &CStr = c"/work";
+const BASH: &CStr = c"/bin/bash";
+const SH: &CStr = c"/bin/sh";
+
+/// The whole environment of every command. Nothing pages or asks: nobody could answer.
+const ENVIRONMENT: &[&CStr] = &[
+    c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    c"HOME=/home/agent",
+    c"USER=agent",
+    c"LOGNAME=agent",
+    c"SHELL=/bin/bash",
+    c"PWD=/work",
+    c"LANG=C.UTF-8",
+    c"TERM=dumb",
+    c"PAGER=cat",
+    c"GIT_PAGER=cat",
+    c"GIT_TERMINAL_PROMPT=0",
+    c"CI=1",
+];
+
+/// Open files of one process; some tools close every possible descriptor, which a larger number makes slow.
+const OPEN_FILES_MAX: u64 = 16_384;
+/// When memory is short the kernel ends a command before it ends this program.
+const OOM_SCORE: &[u8] = b"500";
+
+/// A shell that runs.
+pub(crate) struct Shell {
+    /// The process that all of the shell's descendants stand below.
+    pub(crate) supervisor: i32,
+    /// Standard output and standard error of all of them.
+    pub(crate) output: OwnedFd,
+    /// Gives one [`Report`] when the shell has ended.
+    pub(crate) report: OwnedFd,
+}
+
+/// What the supervisor tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// The shell ended with this status of `wait`.
+    Ended(i32),
+    /// It could not be started: an error number.
+    NotStarted(i32),
+}
+
+impl Report {
+    /// Its size in the pipe; less than a pipe takes at once.
+    pub(crate) const BYTES: usize = 8;
+
+    /// Reads it.
+    pub(crate) fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        let [a, b, c, d, w, x, y, z] = bytes;
+        let value = i32::from_ne_bytes([w, x, y, z]);
+        if i32::from_ne_bytes([a, b, c, d]) == 0 { Self::Ended(value) } else { Self::NotStarted(value) }
+    }
+
+    fn to_bytes(self) -> [u8; Self::BYTES] {
+        let (kind, value) = match self {
+            Self::Ended(status) => (0_i32, status),
+            Self::NotStarted(errno) => (1, errno),
+        };
+        let ([a, b, c, d], [w, x, y, z]) = (kind.to_ne_bytes(), value.to_ne_bytes());
+        [a, b, c, d, w, x, y, z]
+    }
+}
+
+/// Children of this process, supervisors and orphans alike, leave no zombies; nobody waits for them.
+pub(crate) fn let_the_kernel_reap() {
+    // SAFETY: ignoring a signal installs no code.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+/// Starts `script` in a shell in the work tree.
+pub(crate) fn start(script: &str, limits: &Limits) -> io::Result<Shell> {
+    let script = CString::new(script).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let (shell, name) = if rustix::fs::access(BASH, rustix::fs::Access::EXEC_OK).is_ok() {
+        (BASH, c"bash")
+    } else {
+        (SH, c"sh")
+    };
+    let argv = [name.as_ptr(), c"-c".as_ptr(), script.as_ptr(), ptr::null()];
+    let envp: Vec<_> = ENVIRONMENT.iter().map(|entry| entry.as_ptr()).chain([ptr::null()]).collect();
+    let (output, output_end) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (report, report_end) = pipe_with(PipeFlags::CLOEXEC)?;
+    let plan = Plan {
+        shell,
+        argv: &argv,
+        envp: &envp,
+        limits,
+        output: output_end.as_raw_fd(),
+        report: report_end.as_raw_fd(),
+    };
+    // SAFETY: the child calls nothing but the kernel (see `supervise`), so locks that other threads hold do not matter.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => unsafe { supervise(&plan) },
+        supervisor => Ok(Shell { supervisor, output, report }),
+    }
+}
+
+/// All that the child needs, made before the fork.
+struct Plan<'a> {
+    shell: &'a CStr,
+    argv: &'a [*const libc::c_char],
+    envp: &'a [*const libc::c_char],
+    limits: &'a Limits,
+    output: RawFd,
+    report: RawFd,
+}
+
+/// Starts the shell, tells how it ended, and stays until the last of its descendants is gone.
+///
+/// # Safety
+/// To be called in a fresh child. It only makes system calls, and never returns.
+unsafe fn supervise(plan: &Plan<'_>) -> ! {
+    // SAFETY: system calls on values that live until the end of the process.
+    unsafe {
+        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        let shell = libc::fork();
+        if shell == 0 {
+            become_shell(plan);
+        }
+        if shell < 0 {
+            tell(plan.report, Report::NotStarted(*libc::__errno_location()));
+            libc::_exit(1);
+        }
+        // Else the output would never end.
+        libc::dup2(plan.report, 0);
+        libc::close_range(1, libc::c_uint::MAX, 0);
+        loop {
+            let mut status = 0;
+            let ended = libc::waitpid(-1, &raw mut status, 0);
+            if ended == shell {
+                tell(0, Report::Ended(status));
+                libc::close(0);
+            }
+            if ended < 0 && *libc::__errno_location() == libc::ECHILD {
+                libc::_exit(0);
+            }
+        }
+    }
+}
+
+/// Turns the calling process into the shell.
+///
+/// # Safety
+/// To be called in a fresh child. It only makes system calls, and never returns.
+unsafe fn become_shell(plan: &Plan<'_>) -> ! {
+    // SAFETY: system calls on values that live until the end of the process.
+    unsafe {
+        libc::setsid();
+        // Rust programs ignore it; shells expect that a writer without a reader ends.
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        libc::dup2(plan.output, 1);
+        libc::dup2(plan.output, 2);
+        let score = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        libc::write(score, OOM_SCORE.as_ptr().cast(), OOM_SCORE.len());
+        if take_limits(plan.limits).is_ok() && libc::chdir(WORK.as_ptr()) == 0 {
+            libc::execve(plan.shell.as_ptr(), plan.argv.as_ptr(), plan.envp.as_ptr());
+        }
+        tell(plan.report, Report::NotStarted(*libc::__errno_location()));
+        libc::_exit(127)
+    }
+}
+
+/// Sets limits that a process cannot raise again; allocates nothing.
+fn take_limits(limits: &Limits) -> rustix::io::Result<()> {
+    let bounds = [
+        (Resource::Nproc, limits.processes_max),
+        (Resource::Data, limits.memory_bytes_max),
+        (Resource::Fsize, limits.file_bytes_max),
+        (Resource::Nofile, OPEN_FILES_MAX),
+        (Resource::Core, 0),
+    ];
+    for (resource, wanted) in bounds {
+        let bound =
+            rustix::process::getrlimit(resource).maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        rustix::process::setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) })?;
+    }
+    Ok(())
+}
+
+/// # Safety
+/// Only makes a system call.
+unsafe fn tell(report: RawFd, what: Report) {
+    let bytes = what.to_bytes();
+    // SAFETY: `bytes` lives as long as the call.
+    unsafe { libc::write(report, bytes.as_ptr().cast(), bytes.len()) };
+}

@@ -1,0 +1,289 @@
+//! Runs commands in Linux namespaces, by bubblewrap, over an overlay of the base tree.
+
+mod calls;
+mod cgroup;
+mod content;
+mod filter;
+mod folder;
+mod launcher;
+mod mend;
+mod program;
+mod start;
+mod upper;
+mod user;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backspace_init::protocol::{Ask, FRAME_BYTES_MAX, FileAnswer, FileTool, Limits, Ran, Said, Script};
+use backspace_init::stage::{Ground, Orders};
+use events::{ChangeList, ChangedPath, Content};
+use rustix::fs::{MemfdFlags, XattrFlags};
+
+use crate::{Command, Error, Policy, Sandbox, Terms, Tree};
+use calls::Calls;
+use start::{Belongings, Started};
+
+/// A file tool takes milliseconds; a search of a huge tree on a swamped machine may take long.
+const FILE_PATIENCE: Duration = Duration::from_secs(120);
+/// Beyond its deadline a command's process tree is ended, and its output read on, for some seconds.
+const RUN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A larger file does not fit a request.
+const WRITE_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
+
+/// How to open sandboxes of namespaces.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The bubblewrap program; where the system keeps it when absent. Never searched by `PATH`.
+    pub bubblewrap: Option<PathBuf>,
+    /// Where the changes of a work tree live.
+    pub changes: Changes,
+    /// Files and folders of this machine that stand inside as well, read-only and at the same place: tools that are not
+    /// in `/usr`, or in `/usr/local`, which is empty inside.
+    pub tools: Vec<PathBuf>,
+}
+
+/// Where the changes of a work tree live, and with them `/tmp` and the home folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Changes {
+    /// In memory, bounded in bytes and in files.
+    #[default]
+    Memory,
+    /// In memory where this machine's kernel can (Linux 6.6), else below this folder.
+    MemoryElse(PathBuf),
+    /// Below this folder, whose own file system is the only bound.
+    Folder(PathBuf),
+}
+
+pub(crate) async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Result<Arc<dyn Sandbox>, Error> {
+    let (config, tree, policy) = (config.clone(), tree.clone(), policy.clone());
+    // Processes are started and waited for: not on a thread that others need.
+    let opened = tokio::task::spawn_blocking(move || open_blocking(&config, &tree, &policy)).await;
+    let ready = opened.map_err(|error| failed("open a sandbox")(io::Error::other(error)))??;
+    Ok(Arc::new(ready.converse()?))
+}
+
+/// A sandbox that is ready, before the conversation is the runtime's.
+struct Ready {
+    started: Started,
+    lower: Vec<OwnedFd>,
+    belongings: Belongings,
+    lifetime: Duration,
+    terms: Terms,
+}
+
+fn open_blocking(config: &Config, tree: &Tree, policy: &Policy) -> Result<Ready, Error> {
+    let place = match &config.changes {
+        Changes::Memory => None,
+        Changes::MemoryElse(_) if memory_has_attributes() => None,
+        Changes::MemoryElse(place) | Changes::Folder(place) => Some(place.as_path()),
+    };
+    open_in(place, config, tree, policy)
+}
+
+/// Whether a tmpfs takes the attributes that an overlay keeps in its upper folder. Anonymous files live on one.
+fn memory_has_attributes() -> bool {
+    let set = |file| rustix::fs::fsetxattr(file, "user.overlay.probe", b"y", XattrFlags::empty());
+    rustix::fs::memfd_create("probe", MemfdFlags::CLOEXEC).and_then(set).is_ok()
+}
+
+fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) -> Result<Ready, Error> {
+    let bubblewrap = launcher::program(config.bubblewrap.as_deref()).ok_or_else(mend::no_bubblewrap)?;
+    let lower = tree.layers.iter().map(|layer| File::open(layer).map(OwnedFd::from));
+    let lower = lower.collect::<io::Result<Vec<_>>>().map_err(failed("open a layer of the base tree"))?;
+    let mut belongings = Belongings::default();
+    if rustix::process::geteuid().is_root() {
+        belongings.user = Some(user::take().map_err(failed("take a user id for a sandbox"))?);
+    }
+    if let Some(place) = place {
+        belongings.folder =
+            Some(folder::make(place).map_err(failed("make a folder for the changes of a sandbox"))?);
+    }
+    let mut terms = terms(policy, place.is_some());
+    bound(policy, &mut belongings, &mut terms);
+    let filters =
+        filter::programs().map_err(|error| failed("write a system call filter")(io::Error::other(error)))?;
+    let orders = Orders {
+        layers: tree.layers.iter().map(|layer| launcher::bytes(layer)).collect(),
+        changes: match &belongings.folder {
+            None => Ground::Memory { bytes_max: policy.work_bytes_max, inodes_max: policy.work_inodes_max },
+            Some(folder) => Ground::Folder(launcher::bytes(&folder.path)),
+        },
+        become_id: belongings.user.as_ref().map(|user| user.id),
+        etc: launcher::etc(),
+        launcher: launcher::command(&bubblewrap, &config.tools, filters.len()),
+        filters,
+    };
+    let limits = Limits {
+        processes_max: policy.processes_max,
+        memory_bytes_max: policy.memory_bytes_max,
+        file_bytes_max: policy.work_bytes_max,
+    };
+    let started = start::start(&orders, limits, &mut belongings)?;
+    Ok(Ready { started, lower, belongings, lifetime: policy.lifetime, terms })
+}
+
+/// Puts the whole sandbox under limits, or says that this machine cannot.
+fn bound(policy: &Policy, belongings: &mut Belongings, terms: &mut Terms) {
+    // What the work tree holds in memory is charged to the sandbox as well.
+    let work = if belongings.folder.is_some() { 0 } else { policy.work_bytes_max };
+    let bounds = cgroup::Bounds {
+        memory_bytes_max: policy.memory_bytes_max.saturating_add(work),
+        processes_max: policy.processes_max,
+    };
+    match cgroup::make(bounds) {
+        Ok(groups) => {
+            belongings.groups = Some(groups);
+            terms.enforced.push(format!("at most {} of memory in all", mib(bounds.memory_bytes_max)));
+        }
+        Err(reason) => terms.soft.push(format!(
+            "memory: at most {} a process, but no bound on all of them ({reason})",
+            mib(policy.memory_bytes_max)
+        )),
+    }
+}
+
+fn terms(policy: &Policy, on_disk: bool) -> Terms {
+    let mut terms = Terms {
+        backend: "namespaces",
+        enforced: vec![
+            "no network".to_owned(),
+            "a root of its own: /usr read-only, nothing of this machine's people".to_owned(),
+            "no capabilities, no user namespaces, filtered system calls".to_owned(),
+            format!("at most {} processes", policy.processes_max),
+            format!("at most {} s", policy.lifetime.as_secs()),
+        ],
+        soft: Vec::new(),
+    };
+    if on_disk {
+        terms.soft.push("disk: the changes are bounded by their file system only".to_owned());
+    } else {
+        let (size, files) = (mib(policy.work_bytes_max), policy.work_inodes_max);
+        terms.enforced.push(format!("changes of at most {size} and {files} files"));
+    }
+    terms
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+impl Ready {
+    /// Makes the conversation the runtime's.
+    fn converse(self) -> Result<Namespaces, Error> {
+        let Self { started, lower, belongings, lifetime, terms } = self;
+        let belongings = Arc::new(Mutex::new(belongings));
+        let reasons = Arc::clone(&belongings);
+        let reason = move |over: &str| {
+            let belongings = reasons.lock().unwrap_or_else(PoisonError::into_inner);
+            let starved = belongings.groups.as_ref().is_some_and(cgroup::Groups::ran_out_of_memory);
+            if starved { "it ran out of memory".to_owned() } else { over.to_owned() }
+        };
+        let calls = calls::begin(started.socket, lifetime, reason).map_err(failed("talk with a sandbox"))?;
+        Ok(Namespaces { calls, layers: Arc::new(Layers { upper: started.upper, lower }), belongings, terms })
+    }
+}
+
+/// What its changes are read from.
+struct Layers {
+    upper: OwnedFd,
+    lower: Vec<OwnedFd>,
+}
+
+struct Namespaces {
+    calls: Calls,
+    layers: Arc<Layers>,
+    belongings: Arc<Mutex<Belongings>>,
+    terms: Terms,
+}
+
+#[async_trait]
+impl Sandbox for Namespaces {
+    async fn run(&self, command: &Command) -> Result<Ran, Error> {
+        let script = Script {
+            text: command.script.clone(),
+            timeout_ms: u64::try_from(command.timeout.as_millis()).unwrap_or(u64::MAX),
+            output_bytes_max: command.output_bytes_max as u64,
+        };
+        let patience = command.timeout.saturating_add(RUN_PATIENCE);
+        match self.calls.ask(Ask::Run(script), patience).await? {
+            Said::Ran(ran) => Ok(ran),
+            Said::Ready | Said::File(_) => Err(self.answered_wrongly()),
+        }
+    }
+
+    async fn file(&self, tool: &FileTool) -> Result<FileAnswer, Error> {
+        if let FileTool::Write { bytes, .. } = tool
+            && bytes.len() > WRITE_BYTES_MAX
+        {
+            return Ok(FileAnswer::Refused(format!(
+                "a file of more than {WRITE_BYTES_MAX} bytes is not written"
+            )));
+        }
+        match self.calls.ask(Ask::File(tool.clone()), FILE_PATIENCE).await? {
+            Said::File(answer) => Ok(answer),
+            Said::Ready | Said::Ran(_) => Err(self.answered_wrongly()),
+        }
+    }
+
+    async fn changes(&self) -> Result<ChangeList, Error> {
+        let layers = Arc::clone(&self.layers);
+        read_aside("list what changed in a sandbox", move || {
+            upper::changes(layers.upper.as_fd(), &layers.lower)
+        })
+        .await
+    }
+
+    async fn content(&self, path: &ChangedPath, bytes_max: u64) -> Result<Content, Error> {
+        let (layers, path) = (Arc::clone(&self.layers), path.clone());
+        let read = move || content::read(layers.upper.as_fd(), &path, bytes_max);
+        read_aside("read a changed file of a sandbox", read).await?.ok_or(Error::Changed)
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.calls.end("it was closed");
+        let belongings = Arc::clone(&self.belongings);
+        read_aside("take a sandbox down", move || {
+            belongings.lock().unwrap_or_else(PoisonError::into_inner).take_down()
+        })
+        .await
+    }
+
+    fn terms(&self) -> &Terms {
+        &self.terms
+    }
+}
+
+impl Namespaces {
+    /// Nothing that comes from inside is believed; a program that answers another question than asked is given up.
+    fn answered_wrongly(&self) -> Error {
+        let reason = "it answers what was not asked";
+        self.calls.end(reason);
+        Error::Lost { reason: reason.to_owned() }
+    }
+}
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        self.calls.end("it was dropped");
+    }
+}
+
+/// Does what blocks on another thread.
+async fn read_aside<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(io::Error::other).and_then(|result| result).map_err(failed(doing))
+}
+
+fn failed(doing: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::System { doing: doing.to_owned(), source }
+}

@@ -1,0 +1,113 @@
+//! A folder on disk for the changes of one sandbox.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::FlockOperation;
+
+/// Folders of this module, as against whatever else stands beside them.
+const PREFIX: &str = "sandbox.";
+
+/// A folder that is this sandbox's alone.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    /// Locked. The lock ends with this process, and the next sandbox sweeps the folder.
+    held: File,
+}
+
+/// Makes an empty one below `place`, and sweeps those whose owners are gone.
+pub(super) fn make(place: &Path) -> io::Result<Folder> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    fs::create_dir_all(place)?;
+    sweep(place)?;
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = place.join(format!("{PREFIX}{}.{number}", std::process::id()));
+        // The sandbox's user passes through to what is its own below.
+        match DirBuilder::new().mode(0o711).create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => made?,
+        }
+        // Between the two lines another process may have swept it.
+        if let Ok(Some(held)) = lock(&path) {
+            return Ok(Folder { path, held });
+        }
+    }
+}
+
+impl Folder {
+    /// Removes it with all that is in it. Nothing inside runs any more.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        remove(&self.path)?;
+        let _ = rustix::fs::flock(&self.held, FlockOperation::Unlock);
+        Ok(())
+    }
+}
+
+fn sweep(place: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(place)? {
+        let entry = entry?;
+        let ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        if ours && let Ok(Some(_held)) = lock(&entry.path()) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    let folder = File::open(path)?;
+    match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(folder)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Programs inside may have left folders that even their owner may not read.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path)?;
+            fs::remove_dir_all(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn open_up(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_swept_when_nobody_holds_it_whatever_its_modes() {
+        let place = tempfile::tempdir().unwrap();
+        let (first, second) = (make(place.path()).unwrap(), make(place.path()).unwrap());
+        let shut = second.path.join("a/b");
+        fs::create_dir_all(shut.join("c")).unwrap();
+        fs::set_permissions(&shut, Permissions::from_mode(0o000)).unwrap();
+        let gone = second.path.clone();
+        drop(second);
+        let third = make(place.path()).unwrap();
+        assert!(!gone.exists() && first.path.exists());
+        first.remove().unwrap();
+        third.remove().unwrap();
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,292 @@
+//! Lists what an overlay's upper folder changes in the layers below it, from outside and while the sandbox lives.
+//!
+//! The walk goes by descriptors, one part of a path at a time, and follows no link: what it walks is hostile.
+
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
+
+use events::{ChangeList, ChangedKind, ChangedPath, Stamp};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+/// More changed paths than this are no change that a person reviews; the list is cut and says so.
+const PATHS_MAX: usize = 50_000;
+/// Git takes no deeper path (see `events::RepoPath`), and every level holds descriptors open.
+const DEPTH_MAX: usize = 72;
+/// The throw-away repository of the work tree.
+const LEFT_OUT: &[u8] = b".git";
+
+/// Lists the changes of `upper` against `lower`, the uppermost layer first.
+pub(super) fn changes(upper: BorrowedFd<'_>, lower: &[OwnedFd]) -> io::Result<ChangeList> {
+    let mut walk = Walk { paths: Vec::new(), path: Vec::new(), depth: 0 };
+    let walked = walk.folder(upper, lower, Below::Merged);
+    let truncated = match walked {
+        Ok(()) => false,
+        Err(Stop::Full) => true,
+        Err(Stop::Failed(error)) => return Err(error),
+    };
+    walk.paths.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(ChangeList { paths: walk.paths, truncated })
+}
+
+/// What tells two states of a file apart without reading it.
+pub(super) fn stamp(stat: &Stat) -> Stamp {
+    let ctime_ns = i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec);
+    Stamp { inode: stat.st_ino, ctime_ns }
+}
+
+/// What stands there. No folder is asked for.
+pub(super) fn kind(stat: &Stat) -> ChangedKind {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => ChangedKind::File {
+            executable: stat.st_mode & 0o100 != 0,
+            bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        },
+        FileType::Symlink => ChangedKind::Symlink,
+        FileType::CharacterDevice if stat.st_rdev == 0 => ChangedKind::Deleted,
+        FileType::Directory
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Fifo
+        | FileType::Socket
+        | FileType::Unknown => ChangedKind::Special,
+    }
+}
+
+/// Lets this process read what its owner may not, as `chmod 0` leaves it; tells whether it had to. Root needs no leave.
+pub(super) fn allow_owner(file: BorrowedFd<'_>, stat: &Stat, bits: u32) -> io::Result<bool> {
+    if stat.st_mode & bits == bits || rustix::process::geteuid().is_root() {
+        return Ok(false);
+    }
+    let mode = Permissions::from_mode((stat.st_mode | bits) & 0o7777);
+    std::fs::set_permissions(format!("/proc/self/fd/{}", file.as_raw_fd()), mode)?;
+    Ok(true)
+}
+
+/// What the layers below have to do with a folder of the upper one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Below {
+    /// They show through.
+    Merged,
+    /// They are hidden: what is not in the upper folder again is deleted.
+    Hidden,
+}
+
+/// What the layers below hold at a path.
+enum Lower {
+    Nothing,
+    /// A file or a link.
+    Leaf,
+    /// A folder, of these layers.
+    Folder(Vec<OwnedFd>),
+}
+
+enum Stop {
+    Full,
+    Failed(io::Error),
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Self {
+        Self::Failed(errno.into())
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+struct Walk {
+    paths: Vec<ChangedPath>,
+    /// Where the walk is.
+    path: Vec<u8>,
+    depth: usize,
+}
+
+impl Walk {
+    fn folder(&mut self, upper: BorrowedFd<'_>, lower: &[OwnedFd], below: Below) -> Result<(), Stop> {
+        let mut seen = BTreeSet::new();
+        for name in names(upper)? {
+            if !(self.path.is_empty() && name == LEFT_OUT) {
+                let parent = self.enter(&name);
+                self.entry(upper, &name, lower, below)?;
+                self.leave(parent);
+            }
+            if below == Below::Hidden {
+                seen.insert(name);
+            }
+        }
+        if below == Below::Hidden {
+            for name in all_names(lower)?.difference(&seen) {
+                let parent = self.enter(name);
+                self.deleted(find(lower, name)?)?;
+                self.leave(parent);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists one name of the upper folder.
+    fn entry(
+        &mut self,
+        upper: BorrowedFd<'_>,
+        name: &[u8],
+        lower: &[OwnedFd],
+        below: Below,
+    ) -> Result<(), Stop> {
+        let Some(stat) = look(upper, name)? else {
+            return Ok(());
+        };
+        let lower = find(lower, name)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            let kind = kind(&stat);
+            if kind == ChangedKind::Deleted {
+                return self.deleted(lower);
+            }
+            if let Lower::Folder(_) = lower {
+                self.deleted(lower)?;
+            }
+            return self.add(kind, stamp(&stat));
+        }
+        if self.depth == DEPTH_MAX {
+            return self.add(ChangedKind::Special, stamp(&stat));
+        }
+        let Some(folder) = open_upper(upper, name, &stat)? else {
+            return Ok(());
+        };
+        let (lower, below) = match lower {
+            Lower::Nothing => (Vec::new(), Below::Merged),
+            Lower::Leaf => {
+                self.add(ChangedKind::Deleted, Stamp::default())?;
+                (Vec::new(), Below::Merged)
+            }
+            Lower::Folder(layers) if is_opaque(&folder)? => (layers, Below::Hidden),
+            Lower::Folder(layers) => (layers, below),
+        };
+        self.folder(folder.as_fd(), &lower, below)
+    }
+
+    /// Lists what stood below at a path as deleted; of a folder, all its files.
+    fn deleted(&mut self, lower: Lower) -> Result<(), Stop> {
+        match lower {
+            Lower::Nothing => Ok(()),
+            // All deleted paths are alike: their stamp says nothing.
+            Lower::Leaf => self.add(ChangedKind::Deleted, Stamp::default()),
+            Lower::Folder(layers) => {
+                for name in all_names(&layers)? {
+                    let parent = self.enter(&name);
+                    self.deleted(find(&layers, &name)?)?;
+                    self.leave(parent);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn add(&mut self, kind: ChangedKind, stamp: Stamp) -> Result<(), Stop> {
+        if self.paths.len() == PATHS_MAX {
+            return Err(Stop::Full);
+        }
+        self.paths.push(ChangedPath { path: self.path.clone(), kind, stamp });
+        Ok(())
+    }
+
+    /// Goes to `name` in the folder where the walk is; gives the way back.
+    fn enter(&mut self, name: &[u8]) -> usize {
+        let parent = self.path.len();
+        if parent > 0 {
+            self.path.push(b'/');
+        }
+        self.path.extend_from_slice(name);
+        self.depth += 1;
+        parent
+    }
+
+    fn leave(&mut self, parent: usize) {
+        self.path.truncate(parent);
+        self.depth -= 1;
+    }
+}
+
+/// What the layers hold at `name`: the uppermost that has it decides, and folders show each other through.
+fn find(layers: &[OwnedFd], name: &[u8]) -> Result<Lower, Stop> {
+    let mut folders = Vec::new();
+    for layer in layers {
+        let Some(stat) = look(layer.as_fd(), name)? else {
+            continue;
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            if folders.is_empty() && kind(&stat) != ChangedKind::Deleted {
+                return Ok(Lower::Leaf);
+            }
+            break;
+        }
+        let folder = rustix::fs::openat(layer, name, FOLDER, Mode::empty())?;
+        let opaque = is_opaque(&folder)?;
+        folders.push(folder);
+        if opaque {
+            break;
+        }
+    }
+    Ok(if folders.is_empty() { Lower::Nothing } else { Lower::Folder(folders) })
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Nothing when it has gone meanwhile.
+fn open_upper(parent: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> Result<Option<OwnedFd>, Stop> {
+    if stat.st_mode & 0o500 != 0o500 {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        if let Some(shut) = unless_gone(rustix::fs::openat(parent, name, flags, Mode::empty()))? {
+            allow_owner(shut.as_fd(), stat, 0o500)?;
+        }
+    }
+    unless_gone(rustix::fs::openat(parent, name, FOLDER, Mode::empty()))
+}
+
+fn look(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Stat>, Stop> {
+    unless_gone(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW))
+}
+
+fn unless_gone<T>(result: rustix::io::Result<T>) -> Result<Option<T>, Stop> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn is_opaque(folder: &OwnedFd) -> Result<bool, Stop> {
+    let mut value = [0; 2];
+    match rustix::fs::fgetxattr(folder, "user.overlay.opaque", &mut value) {
+        Ok(length) => Ok(value[..length] == *b"y"),
+        // No such attribute, none at all on this file system, or a longer value, which is not the overlay's.
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn all_names(layers: &[OwnedFd]) -> Result<BTreeSet<Vec<u8>>, Stop> {
+    let mut all = BTreeSet::new();
+    for layer in layers {
+        all.extend(names(layer.as_fd())?);
+    }
+    Ok(all)
+}
+
+fn names(folder: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Stop> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(name.to_vec());
+        }
+    }
+    Ok(names)
+}

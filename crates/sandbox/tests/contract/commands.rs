@@ -1,0 +1,151 @@
+//! How commands run: their output, their end, and what they leave behind.
+
+use std::time::Duration;
+
+use sandbox::{Ended, FileAnswer, FileTool};
+
+use crate::world::World;
+
+#[tokio::test]
+async fn a_command_has_a_plain_environment_and_no_input() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let environment = sandbox.ok("env | sort").await;
+    for expected in ["HOME=/home/agent", "LANG=C.UTF-8", "PAGER=cat", "PWD=/work", "TERM=dumb", "CI=1"] {
+        assert!(environment.lines().any(|line| line == expected), "{expected} in {environment}");
+    }
+    assert!(environment.lines().count() < 20, "{environment}");
+    assert_eq!(sandbox.ok("cat; read x || echo no input; tty || true").await, "no input\nnot a tty\n");
+    assert_eq!(sandbox.ok("ls /proc/self/fd | wc -w").await, "4\n", "0, 1, 2 and the listing's own");
+    assert_eq!(
+        sandbox.ok("[[ -d . ]] && echo bash; ps -o sid= -p $$ 2>/dev/null | wc -l").await.lines().next(),
+        Some("bash")
+    );
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn a_command_ends_with_its_code_or_its_signal() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    assert_eq!(sandbox.sh("exit 3").await.ended, Ended::Exited(3));
+    assert_eq!(sandbox.sh("kill -9 $$").await.ended, Ended::Signalled(9));
+    assert_eq!(sandbox.sh("no-such-program").await.ended, Ended::Exited(127));
+    assert_eq!(sandbox.sh("yes | head -1").await.output, "y\n");
+    assert_eq!(sandbox.sh("set -o pipefail; yes | head -1").await.ended, Ended::Exited(141));
+    let long = format!(": {}", "x".repeat(200_000));
+    assert_eq!(sandbox.sh(&long).await.ended, Ended::NotStarted(libc::E2BIG));
+    assert_eq!(sandbox.sh("a\0b").await.ended, Ended::NotStarted(libc::EINVAL));
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn output_keeps_its_order_its_head_and_its_tail() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    assert_eq!(sandbox.ok("echo 1; echo 2 >&2; echo 3").await, "1\n2\n3\n");
+    assert_eq!(sandbox.ok("printf 'a\\377b'").await, "a\u{fffd}b");
+    let ran = sandbox.sh("echo first; head -c 5000000 /dev/zero | tr '\\0' 'é'; echo last").await;
+    assert_eq!(ran.output_bytes, 5_000_011);
+    assert!(ran.output.starts_with("first\n") && ran.output.ends_with("last\n"));
+    assert!(ran.output.contains("bytes left out") && ran.output.len() < 3 << 20, "{}", ran.output.len());
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn several_commands_run_at_once() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    // Each waits for the other; one after the other they would never end.
+    let (first, second) = tokio::join!(
+        sandbox.sh("mkfifo a b; echo 1 > a; cat b"),
+        sandbox.sh("until [ -p b ]; do sleep 0.01; done; cat a; echo 2 > b"),
+    );
+    assert_eq!((first.output.as_str(), second.output.as_str()), ("2\n", "1\n"));
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn at_the_deadline_the_whole_tree_ends_daemons_too() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let script = "echo begun
+        trap '' TERM
+        (setsid sh -c 'trap \"\" TERM; setsid sleep 1001 & sleep 1001' > /dev/null 2>&1 &)
+        nohup sleep 1001 > /dev/null 2>&1 &
+        sleep 1001; sleep 1001";
+    let ran = sandbox.sh_for(script, Duration::from_millis(500)).await;
+    assert_eq!((ran.output.as_str(), ran.ended), ("begun\n", Ended::TimedOut));
+    assert_eq!(
+        sandbox.ok("grep -c 1001 /proc/[0-9]*/cmdline 2>/dev/null | grep -v :0 | grep -v self || true").await,
+        ""
+    );
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn a_command_that_forks_faster_than_it_is_killed_ends_all_the_same() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let bomb = "trap '' TERM; f() { f & f & }; f; wait";
+    let ran = sandbox.sh_for(bomb, Duration::from_secs(1)).await;
+    assert!(matches!(ran.ended, Ended::TimedOut | Ended::Exited(_)), "{ran:?}");
+    assert_eq!(sandbox.ok("echo alive").await, "alive\n");
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn a_server_in_the_background_outlives_its_command_and_its_log() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let server = "import socket, sys
+s = socket.create_server(('127.0.0.1', 8080))
+print('listening', flush=True)
+while True:
+    c, _ = s.accept()
+    print('somebody came', flush=True)
+    c.sendall(b'served\\n')
+    c.close()";
+    let started = sandbox
+        .ok(&format!("cat > /tmp/server.py <<'E'\n{server}\nE\npython3 /tmp/server.py & sleep 0.1"))
+        .await;
+    assert!(started.contains("still hold the output"), "{started}");
+    let ask = "import socket,time
+for _ in range(500):
+    try: c = socket.create_connection(('127.0.0.1', 8080)); break
+    except OSError: time.sleep(0.01)
+print(c.recv(100).decode(), end='')";
+    for _ in 0..3 {
+        assert_eq!(sandbox.ok(&format!("python3 -c \"{ask}\"")).await, "served\n");
+    }
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn what_has_ended_is_reaped() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    sandbox
+        .ok("for i in $(seq 40); do (setsid true &) ; done; for i in $(seq 40); do sleep 0 & done; wait")
+        .await;
+    let zombies = "for i in $(seq 500); do grep -qs '^State:.Z' /proc/[0-9]*/status || exit 0; sleep 0.01; done; exit 1";
+    sandbox.ok(zombies).await;
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn file_tools_work_inside() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let write = FileTool::Write { path: "new/file".to_owned(), bytes: b"one\n".to_vec() };
+    assert_eq!(sandbox.0.file(&write).await.unwrap(), FileAnswer::Written { created: true, before: None });
+    assert_eq!(sandbox.ok("cat new/file; stat -c %u new/file").await, "one\n1000\n");
+    let outside = FileTool::Write { path: "../tmp/x".to_owned(), bytes: vec![] };
+    assert!(matches!(sandbox.0.file(&outside).await.unwrap(), FileAnswer::Refused(_)));
+    let huge = FileTool::Write { path: "huge".to_owned(), bytes: vec![b'x'; 40 << 20] };
+    assert!(matches!(sandbox.0.file(&huge).await.unwrap(), FileAnswer::Refused(_)));
+    let read = FileTool::Read { path: "new/file".to_owned(), first_line: 1, lines_max: 10, bytes_max: 100 };
+    let FileAnswer::Read { text, .. } = sandbox.0.file(&read).await.unwrap() else { panic!("not read") };
+    assert_eq!(text, "one\n");
+    sandbox.close().await;
+}

@@ -1,0 +1,208 @@
+//! How sandboxes end, and that nothing of them stays on the machine.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sandbox::{Error, FileTool};
+
+use crate::world::{Open, World};
+
+/// What is waited for here takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The processes of this machine whose command line holds `marker`.
+pub fn processes_with(marker: &str) -> Vec<i32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|entry| {
+            let process = entry.file_name().to_str()?.parse().ok()?;
+            let line = fs::read(entry.path().join("cmdline")).ok()?;
+            line.windows(marker.len()).any(|part| part == marker.as_bytes()).then_some(process)
+        })
+        .collect()
+}
+
+fn field(process: i32, name: &str) -> Option<Vec<i64>> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    Some(line.split_whitespace().filter_map(|number| number.parse().ok()).collect())
+}
+
+/// The real user of a process.
+pub fn owner(process: i32) -> i64 {
+    field(process, "Uid").unwrap()[0]
+}
+
+/// Process 1 of the sandbox that `process` is in.
+fn process_1_above(mut process: i32) -> i32 {
+    while field(process, "NSpid").unwrap().last() != Some(&1) {
+        process = field(process, "PPid").unwrap()[0].try_into().unwrap();
+    }
+    process
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The control groups of this process's sandboxes.
+fn groups_of(process: u32) -> Vec<PathBuf> {
+    let name = format!("backspace.{process}.");
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if entry.file_name().to_string_lossy().starts_with(&name) {
+                    found.push(entry.path());
+                }
+                folders.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+async fn leave_running(sandbox: &Open, marker: &str) {
+    sandbox
+        .ok(&format!("(setsid sleep {marker} > /dev/null 2>&1 &); sleep {marker} > /dev/null 2>&1 &"))
+        .await;
+    assert_eq!(processes_with(marker).len(), 2);
+}
+
+#[tokio::test]
+async fn closing_leaves_no_process_no_mount_and_no_folder() {
+    for (world, marker) in [(World::new(), "1001.101"), (World::on_disk(), "1001.102")] {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let Some(sandbox) = world.open().await else { return };
+        leave_running(&sandbox, marker).await;
+        sandbox.ok("mkdir -p shut/in; chmod 000 shut").await;
+        assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), mounts, "no mount is seen outside");
+        sandbox.0.close().await.unwrap();
+        assert_eq!(processes_with(marker), [0; 0], "at once");
+        sandbox.0.close().await.unwrap();
+        assert_eq!(fs::read_dir(world.place()).into_iter().flatten().count(), 0);
+        let command = sandbox::Command { script: "true".to_owned(), timeout: PATIENCE, output_bytes_max: 10 };
+        assert!(matches!(sandbox.0.run(&command).await, Err(Error::Lost { .. })));
+        assert!(sandbox.0.changes().await.is_ok(), "what was changed can still be saved");
+    }
+}
+
+#[tokio::test]
+async fn dropping_ends_it_too() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let marker = "1001.103";
+    leave_running(&sandbox, marker).await;
+    drop(sandbox);
+    until("all processes end", || processes_with(marker).is_empty()).await;
+}
+
+#[tokio::test]
+async fn when_process_1_is_killed_the_sandbox_is_lost_but_not_its_changes() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let marker = "1001.104";
+    leave_running(&sandbox, marker).await;
+    sandbox.ok("echo saved > file").await;
+    let command =
+        sandbox::Command { script: "sleep 100".to_owned(), timeout: PATIENCE, output_bytes_max: 10 };
+    let process_1 = Pid::from_raw(process_1_above(processes_with(marker)[0])).unwrap();
+    let (ran, ()) = tokio::join!(sandbox.0.run(&command), async {
+        kill_process(process_1, Signal::KILL).unwrap();
+    });
+    let Err(Error::Lost { reason }) = ran else { panic!("{ran:?}") };
+    assert!(reason.contains("process 1"), "{reason}");
+    let tool = FileTool::Write { path: "x".to_owned(), bytes: vec![] };
+    assert!(matches!(sandbox.0.file(&tool).await, Err(Error::Lost { .. })));
+    assert_eq!(
+        sandbox.changes().await.into_iter().collect::<Vec<_>>(),
+        [("file".to_owned(), "file saved\\n".to_owned())]
+    );
+    sandbox.close().await;
+    assert_eq!(processes_with(marker), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_sandbox_ends_with_its_lifetime() {
+    let mut world = World::new();
+    world.policy.lifetime = Duration::from_millis(1500);
+    let Some(sandbox) = world.open().await else { return };
+    let command =
+        sandbox::Command { script: "sleep 100".to_owned(), timeout: PATIENCE, output_bytes_max: 10 };
+    let Err(Error::Lost { reason }) = sandbox.0.run(&command).await else { panic!("it goes on") };
+    assert!(reason.contains("lifetime"), "{reason}");
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn four_at_once_do_not_see_each_other() {
+    let worlds = [World::new(), World::new(), World::new(), World::on_disk()];
+    let (first, second, third, fourth) =
+        tokio::join!(worlds[0].open(), worlds[1].open(), worlds[2].open(), worlds[3].open());
+    let (Some(first), Some(second), Some(third), Some(fourth)) = (first, second, third, fourth) else {
+        return;
+    };
+    let all = [first, second, third, fourth];
+    for (number, sandbox) in all.iter().enumerate() {
+        sandbox.ok(&format!("echo {number} > which; sleep 1001.2 > /dev/null 2>&1 &")).await;
+    }
+    for (number, sandbox) in all.iter().enumerate() {
+        assert_eq!(
+            sandbox.ok("cat which; grep -l 1001.2 /proc/[0-9]*/cmdline | grep -vc self").await,
+            format!("{number}\n1\n")
+        );
+    }
+    for sandbox in all {
+        sandbox.close().await;
+    }
+}
+
+/// Started by the test below, as a process to kill.
+#[tokio::test]
+#[ignore = "waits to be killed"]
+async fn open_and_wait() {
+    let world = World::on_disk();
+    let Some(sandbox) = world.open().await else { return };
+    leave_running(&sandbox, "1001.105").await;
+    println!("OPENED {}", world.place().display());
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn when_the_owner_is_killed_everything_inside_ends_and_the_next_one_sweeps() {
+    let world = World::new();
+    let Some(probe) = world.open().await else { return };
+    probe.close().await;
+    let mut owner = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "ends::open_and_wait", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    let place = lines.find_map(|line| Some(PathBuf::from(line.unwrap().split_once("OPENED ")?.1))).unwrap();
+    let groups = groups_of(owner.id());
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 1);
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    until("all processes end", || processes_with("1001.105").is_empty()).await;
+
+    let mut world = World::on_disk();
+    world.config = sandbox::Config::Namespaces(sandbox::namespaces::Config {
+        changes: sandbox::namespaces::Changes::Folder(place.clone()),
+        ..Default::default()
+    });
+    let Some(sandbox) = world.open().await else { return };
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 1, "the dead one's is gone, the own is there");
+    assert_eq!(groups.iter().filter(|group| group.exists()).count(), 0);
+    sandbox.close().await;
+    fs::remove_dir_all(place.parent().unwrap()).unwrap();
+}

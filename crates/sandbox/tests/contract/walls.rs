@@ -1,0 +1,231 @@
+//! What a command inside cannot do.
+
+use sandbox::Ended;
+
+use crate::world::World;
+
+/// Calls the kernel by number; prints the error's name, or `done`.
+fn call(number: i64, arguments: &str) -> String {
+    format!(
+        "python3 -c 'import ctypes, errno; c = ctypes.CDLL(None, use_errno=True); c.syscall.restype = ctypes.c_long
+print(\"done\" if c.syscall(ctypes.c_long({number}), {arguments}) >= 0 else errno.errorcode[ctypes.get_errno()])'"
+    )
+}
+
+#[tokio::test]
+async fn a_command_is_nobody_with_no_powers() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    assert_eq!(sandbox.ok("id -u; id -g; id -un; hostname").await, "1000\n1000\nagent\nsandbox\n");
+    let status = sandbox.ok("cat /proc/self/status").await;
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert!(status.contains(&format!("{set}:\t0000000000000000")), "{set} in {status}");
+    }
+    assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
+    assert_eq!(sandbox.sh("ulimit -c; ulimit -u").await.output, "0\n64\n");
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn root_becomes_another_user_and_existing_files_are_its_own() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    // The map's second column is the user outside the sandbox's own namespace.
+    let map = sandbox.ok("cat /proc/self/uid_map").await;
+    assert_eq!(map.split_whitespace().collect::<Vec<_>>()[1..], ["1000", "1"], "{map}");
+    assert_eq!(sandbox.ok("stat -c %u:%g . README .git src /tmp /home/agent | sort -u").await, "1000:1000\n");
+    sandbox.ok("echo >> README; chmod 600 src/a; rm -rf .git; touch ~/x /tmp/x /dev/shm/x /var/tmp/y").await;
+    if rustix::process::geteuid().is_root() {
+        let marker = "1001.001";
+        sandbox.ok(&format!("sleep {marker} > /dev/null 2>&1 &")).await;
+        let owners =
+            crate::ends::processes_with(marker).into_iter().map(|process| crate::ends::owner(process));
+        assert!(owners.clone().count() > 0 && owners.clone().all(|owner| owner >= 2_000_000), "{owners:?}");
+    }
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn nothing_of_this_machine_is_to_be_seen() {
+    let world = World::new();
+    let secret = world.base.path().join("secret");
+    std::fs::write(&secret, "canary").unwrap();
+    let Some(sandbox) = world.open().await else { return };
+    assert!(sandbox.fails(&format!("cat {}", secret.display())).await.contains("No such file"));
+    let root = sandbox.ok("ls -A /").await;
+    let known = [
+        "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "tmp", "usr",
+        "var", "work",
+    ];
+    assert!(root.lines().all(|name| known.contains(&name)), "{root}");
+    assert_eq!(
+        sandbox.ok("ls -A /home /run /tmp /home/agent /usr/local | grep -v :").await.trim(),
+        "agent\n\nbackspace-init".replace("\n\n", "\n\n").as_str()
+    );
+    for missing in ["/etc/shadow", "/etc/resolv.conf", "/var/run", "/sys", "/root", "/etc/ssh"] {
+        sandbox.ok(&format!("[ ! -e {missing} ]")).await;
+    }
+    assert_eq!(
+        sandbox
+            .ok("ls /proc | grep -c '^[0-9]*$'; ls /dev | grep -c -E 'sd|vd|mem|kmsg|fuse|kvm' || true")
+            .await
+            .lines()
+            .last(),
+        Some("0")
+    );
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn nothing_but_the_own_folders_can_be_written() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let writable = "find / -xdev -writable -not -type l 2>/dev/null; find /dev /run /etc /usr /var /home -writable -not -type l -not -type c 2>/dev/null | sort -u";
+    let found = sandbox.ok(&format!("{{ {writable}; }} | sort -u; true")).await;
+    assert!(found.lines().all(|path| path == "/dev/shm" || path == "/home/agent"), "{found}");
+    for place in ["/", "/dev", "/etc", "/run", "/usr", "/usr/local", "/home", "/var"] {
+        assert!(sandbox.fails(&format!("touch {place}/x")).await.contains("x'"), "{place}");
+    }
+    sandbox.fails("echo 1 > /proc/sys/vm/drop_caches").await;
+    sandbox.fails("echo x >> /run/backspace-init").await;
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn process_1_has_no_secret_and_cannot_be_touched() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    assert_eq!(
+        sandbox.sh("tr '\\0' '\\n' < /proc/1/environ | grep -v ^PWD=").await.output.matches('=').count(),
+        0
+    );
+    for script in ["cat /proc/1/mem", "ls /proc/1/fd", "ls /proc/1/root/", "readlink /proc/1/exe"] {
+        sandbox.fails(script).await;
+    }
+    // The kernel lets no signal of its own namespace through to it.
+    sandbox.sh("kill -9 1; kill -STOP 1; kill -TERM 1").await;
+    assert_eq!(sandbox.ok("echo alive; ls -d /proc/1").await, "alive\n/proc/1\n");
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn there_is_no_network() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let connect = |address: &str| {
+        format!(
+            "python3 -c 'import socket; socket.create_connection((\"{address}\", 80), 2)' 2>&1 | tail -1; exit ${{PIPESTATUS[0]}}"
+        )
+    };
+    for address in ["1.1.1.1", "169.254.169.254", "10.0.0.1"] {
+        assert!(sandbox.fails(&connect(address)).await.contains("unreachable"), "{address}");
+    }
+    sandbox.fails(&connect("example.com")).await;
+    assert_eq!(sandbox.ok("cut -d: -f1 -s /proc/net/dev | tr -d ' '").await, "lo\n");
+    let own = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = own.local_addr().unwrap().port();
+    let ask =
+        format!("python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {port}), 2)' 2>&1");
+    assert!(sandbox.fails(&ask).await.contains("refused"));
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn the_kernels_dark_corners_are_shut() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let refused = [
+        ("unshare user", libc::SYS_unshare, format!("{}", libc::CLONE_NEWUSER)),
+        ("unshare mount", libc::SYS_unshare, format!("{}", libc::CLONE_NEWNS)),
+        ("clone net", libc::SYS_clone, format!("{}, 0, 0, 0, 0", libc::CLONE_NEWNET | libc::SIGCHLD)),
+        ("ptrace", libc::SYS_ptrace, "0, 0, 0, 0".to_owned()),
+        ("bpf", libc::SYS_bpf, "0, 0, 0".to_owned()),
+        ("io_uring", libc::SYS_io_uring_setup, "1, 0".to_owned()),
+        ("keyctl", libc::SYS_keyctl, "0, 0".to_owned()),
+        ("userfaultfd", libc::SYS_userfaultfd, "1".to_owned()),
+        ("perf", libc::SYS_perf_event_open, "0, 0, 0, 0, 0".to_owned()),
+        ("mount", libc::SYS_mount, "0, 0, 0, 0, 0".to_owned()),
+        ("fsopen", libc::SYS_fsopen, "b\"tmpfs\", 0".to_owned()),
+        ("open_tree", libc::SYS_open_tree, "-100, b\"/\", 1".to_owned()),
+        ("setns", libc::SYS_setns, "0, 0".to_owned()),
+        ("chroot", libc::SYS_chroot, "b\"/\"".to_owned()),
+        ("TIOCSTI", libc::SYS_ioctl, format!("0, {}, b\"x\"", libc::TIOCSTI)),
+        (
+            "TIOCSTI, high bits",
+            libc::SYS_ioctl,
+            format!("0, ctypes.c_long({} | 1 << 32), b\"x\"", libc::TIOCSTI),
+        ),
+        (
+            "raw socket",
+            libc::SYS_socket,
+            format!("{}, {}, 1", libc::AF_INET, libc::SOCK_RAW | libc::SOCK_CLOEXEC),
+        ),
+        ("raw socket of IPv6", libc::SYS_socket, format!("{}, {}, 58", libc::AF_INET6, libc::SOCK_RAW)),
+        ("packet socket", libc::SYS_socket, format!("{}, {}, 0", libc::AF_PACKET, libc::SOCK_DGRAM)),
+        ("vsock", libc::SYS_socket, format!("{}, {}, 0", libc::AF_VSOCK, libc::SOCK_STREAM)),
+        ("crypto socket", libc::SYS_socket, format!("{}, {}, 0", libc::AF_ALG, libc::SOCK_SEQPACKET)),
+        #[cfg(target_arch = "x86_64")]
+        ("x32", 0x4000_0000 + 39, "0".to_owned()),
+    ];
+    for (name, number, arguments) in refused {
+        assert_eq!(sandbox.ok(&call(number, &arguments)).await, "EPERM\n", "{name}");
+    }
+    assert_eq!(sandbox.ok(&call(libc::SYS_clone3, "0, 0")).await, "ENOSYS\n");
+    for (number, arguments) in [
+        (libc::SYS_unshare, format!("{}", libc::CLONE_FS)),
+        (libc::SYS_socket, format!("{}, {}, 0", libc::AF_INET, libc::SOCK_STREAM)),
+        (libc::SYS_socket, format!("{}, {}, 0", libc::AF_NETLINK, libc::SOCK_RAW)),
+    ] {
+        assert_eq!(sandbox.ok(&call(number, &arguments)).await, "done\n", "{number}");
+    }
+    sandbox.fails("unshare -Ur true").await;
+    assert_eq!(sandbox.ok("python3 -c 'import threading, subprocess; threading.Thread(target=print, args=[1]).start(); subprocess.run([\"echo\", \"2\"])' | sort").await, "1\n2\n");
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn disk_is_bounded_in_bytes_and_in_files_everywhere() {
+    let world = World::new();
+    for place in ["/work", "/tmp", "/home/agent", "/dev/shm"] {
+        let Some(sandbox) = world.open().await else { return };
+        let fill = format!("head -c 100000000 /dev/zero > {place}/big");
+        assert!(sandbox.fails(&fill).await.contains("space"), "{place}");
+        sandbox.ok(&format!("rm {place}/big")).await;
+        let many =
+            format!("mkdir {place}/m; cd {place}/m; seq 3000 | xargs touch 2>&1 | tail -1; ls | wc -l");
+        let left = sandbox.ok(&many).await;
+        assert!(left.contains("space"), "{place}: {left}");
+        sandbox.ok(&format!("rm -r {place}/m; echo again > {place}/f")).await;
+        sandbox.close().await;
+    }
+}
+
+#[tokio::test]
+async fn processes_are_bounded() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let ran = sandbox.sh("for i in $(seq 200); do sleep 1001 & done 2>/dev/null; exit 5").await;
+    assert!(
+        ran.output.contains("Resource temporarily unavailable") || ran.ended != Ended::Exited(5),
+        "{ran:?}"
+    );
+    let count = sandbox.sh("grep -c sleep /proc/[0-9]*/comm 2>/dev/null | grep -c :1").await;
+    assert!(!matches!(count.ended, Ended::NotStarted(_)), "a command can be started all the same: {count:?}");
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let one = "python3 -c 'x = bytearray(400 << 20); print(len(x))'";
+    assert!(sandbox.fails(one).await.contains("MemoryError"), "one process");
+    if !sandbox.0.terms().soft.iter().any(|soft| soft.starts_with("memory")) {
+        // Several processes that together take more than the sandbox has.
+        let all = "for i in 1 2 3; do python3 -c 'import time; x = bytearray(200 << 20); time.sleep(3)' & done; wait -n; wait; echo end";
+        let ran = sandbox.sh(all).await;
+        assert!(ran.output.contains("Killed"), "{ran:?}");
+        assert_eq!(sandbox.ok("echo alive").await, "alive\n");
+    }
+    sandbox.close().await;
+}

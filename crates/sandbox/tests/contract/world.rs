@@ -1,0 +1,156 @@
+//! A base tree, a sandbox over it, and what the tests ask of both.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::{ChangedKind, ChangedPath, Content};
+use sandbox::namespaces::{self, Changes};
+use sandbox::{Command, Config, Ended, Error, Policy, Ran, Sandbox, Terms, Tree};
+
+/// Enough for any file of these tests.
+const CONTENT_BYTES_MAX: u64 = 1 << 20;
+
+pub struct World {
+    pub base: tempfile::TempDir,
+    pub tree: Tree,
+    pub config: Config,
+    pub policy: Policy,
+}
+
+impl World {
+    /// A small repository: files, an executable, links, a folder with a few files, awkward names, a `.git` of its own.
+    pub fn new() -> Self {
+        let base = tempfile::tempdir().unwrap();
+        let tree = base.path().join("tree");
+        let git = base.path().join("git");
+        let write = |path: &[u8], content: &str| {
+            let path = tree.join(OsStr::from_bytes(path));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        };
+        write(b"README", "hello\n");
+        write(b"run.sh", "#!/bin/sh\necho ran\n");
+        fs::set_permissions(tree.join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+        write(b"src/a", "a\n");
+        write(b"src/b", "b\n");
+        write(b"src/deep/c", "c\n");
+        write(b"src/deep/d", "d\n");
+        write(b"-rf", "dash\n");
+        write(b"new\nline", "newline\n");
+        write(b"\xff\xfe", "bytes\n");
+        std::os::unix::fs::symlink("README", tree.join("link")).unwrap();
+        fs::create_dir_all(git.join(".git")).unwrap();
+        fs::write(git.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        let policy = Policy {
+            work_bytes_max: 64 << 20,
+            work_inodes_max: 2000,
+            memory_bytes_max: 256 << 20,
+            processes_max: 64,
+            lifetime: Duration::from_secs(300),
+        };
+        let tree = Tree { layers: vec![git, tree] };
+        Self { base, tree, config: Config::Namespaces(namespaces::Config::default()), policy }
+    }
+
+    /// The same with the changes in a folder on disk.
+    pub fn on_disk() -> Self {
+        let mut world = Self::new();
+        world.config = Config::Namespaces(namespaces::Config {
+            changes: Changes::Folder(world.place()),
+            ..namespaces::Config::default()
+        });
+        world
+    }
+
+    /// Where the changes of [`World::on_disk`] go.
+    pub fn place(&self) -> PathBuf {
+        self.base.path().join("changes")
+    }
+
+    /// The checked-out files.
+    pub fn files(&self) -> &Path {
+        self.tree.layers.last().unwrap()
+    }
+
+    /// Nothing when this machine cannot, and nobody said that it must.
+    pub async fn open(&self) -> Option<Open> {
+        match sandbox::open(&self.config, &self.tree, &self.policy).await {
+            Ok(sandbox) => Some(Open(sandbox)),
+            #[expect(clippy::disallowed_methods, reason = "the tests' own switch")]
+            Err(error @ Error::Unavailable { .. })
+                if std::env::var_os("BACKSPACE_REQUIRE_SANDBOX").is_none() =>
+            {
+                println!("SKIPPED, this machine opens no sandbox: {error}");
+                None
+            }
+            Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
+        }
+    }
+}
+
+/// An open sandbox.
+pub struct Open(pub Arc<dyn Sandbox>);
+
+impl Open {
+    /// Runs a script with time and room enough.
+    pub async fn sh(&self, script: &str) -> Ran {
+        self.sh_for(script, Duration::from_secs(60)).await
+    }
+
+    pub async fn sh_for(&self, script: &str, timeout: Duration) -> Ran {
+        let command = Command { script: script.to_owned(), timeout, output_bytes_max: 1 << 20 };
+        self.0.run(&command).await.unwrap()
+    }
+
+    /// Runs a script that must succeed; gives its output.
+    pub async fn ok(&self, script: &str) -> String {
+        let ran = self.sh(script).await;
+        assert_eq!(ran.ended, Ended::Exited(0), "{script}\n{}", ran.output);
+        ran.output
+    }
+
+    /// Runs a script that must fail in its own way, not in ours.
+    pub async fn fails(&self, script: &str) -> String {
+        let ran = self.sh(script).await;
+        assert!(matches!(ran.ended, Ended::Exited(1..=126)), "{script}\n{ran:?}");
+        ran.output
+    }
+
+    /// What differs, as text: path, then what stands there.
+    pub async fn changes(&self) -> BTreeMap<String, String> {
+        let list = self.0.changes().await.unwrap();
+        assert!(!list.truncated);
+        assert!(list.paths.is_sorted_by(|a, b| a.path < b.path), "sorted, each path once: {:?}", list.paths);
+        let mut changes = BTreeMap::new();
+        for changed in &list.paths {
+            let said = self.said(changed).await;
+            changes.insert(changed.path.escape_ascii().to_string(), said);
+        }
+        changes
+    }
+
+    async fn said(&self, changed: &ChangedPath) -> String {
+        if changed.kind == ChangedKind::Special {
+            return "special".to_owned();
+        }
+        match self.0.content(changed, CONTENT_BYTES_MAX).await.unwrap() {
+            Content::Deleted => "deleted".to_owned(),
+            Content::Symlink(target) => format!("-> {}", target.escape_ascii()),
+            Content::File { executable, bytes } => {
+                let kind = if executable { "program" } else { "file" };
+                format!("{kind} {}", bytes.escape_ascii())
+            }
+        }
+    }
+
+    pub async fn close(self) -> Terms {
+        self.0.close().await.unwrap();
+        self.0.terms().clone()
+    }
+}
