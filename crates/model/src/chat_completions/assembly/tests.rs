@@ -1,1 +1,177 @@
-//! To come.
+//! Replies out of chunks, in the accents of the servers that are about.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::stream;
+use proptest::prelude::*;
+
+use super::*;
+
+/// What the chunks with `choices` and further events are put together to.
+fn read(events: &[&str]) -> Result<Reply, Error> {
+    read_body(&events.iter().map(|event| format!("data: {event}\n\n")).collect::<String>(), &[])
+}
+
+fn read_body(body: &str, pieces: &[usize]) -> Result<Reply, Error> {
+    let mut rest = body.as_bytes();
+    let mut chunks: Vec<io::Result<Bytes>> = Vec::new();
+    for length in pieces {
+        let (chunk, after) = rest.split_at((*length).min(rest.len()));
+        chunks.push(Ok(Bytes::copy_from_slice(chunk)));
+        rest = after;
+    }
+    chunks.push(Ok(Bytes::copy_from_slice(rest)));
+    let name = ModelName { provider: "openai".to_owned(), model: "gpt-4o".to_owned() };
+    let key = SecretString::from("sk-secret");
+    let mut assembly = Assembling::new(&name, &key, 3);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(crate::stream::read("openai", stream::iter(chunks), &mut assembly))?;
+    assembly.finish()
+}
+
+/// A chunk with one choice.
+fn chunk(delta: &str, finish: &str) -> String {
+    format!(
+        r#"{{"model":"gpt-4o-2024-08-06","choices":[{{"index":0,"delta":{delta},"finish_reason":{finish}}}],"usage":null}}"#
+    )
+}
+
+fn plain() -> Vec<String> {
+    let usage = r#"{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":50,"prompt_tokens_details":{"cached_tokens":40},"completion_tokens_details":{"reasoning_tokens":20}}}"#;
+    vec![
+        chunk(r#"{"role":"assistant","content":"","refusal":null}"#, "null"),
+        chunk(r#"{"content":"Hé"}"#, "null"),
+        chunk(r#"{"content":"😀"}"#, "null"),
+        chunk(
+            r#"{"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"bash","arguments":""}}]}"#,
+            "null",
+        ),
+        chunk(r#"{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":"}}]}"#, "null"),
+        chunk(
+            r#"{"tool_calls":[{"index":1,"id":"c2","type":"function","function":{"name":"read","arguments":"{"}}]}"#,
+            "null",
+        ),
+        chunk(r#"{"tool_calls":[{"index":0,"function":{"arguments":" 1.0}"}}]}"#, "null"),
+        chunk(r#"{"tool_calls":[{"index":1,"function":{"arguments":"}"}}]}"#, "null"),
+        chunk("{}", "\"tool_calls\""),
+        usage.to_owned(),
+        "[DONE]".to_owned(),
+    ]
+}
+
+fn refs(events: &[String]) -> Vec<&str> {
+    events.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn pieces_of_calls_are_told_apart_by_their_index() {
+    let reply = read(&refs(&plain())).unwrap();
+    let expected = concat!(
+        r#"{"role":"assistant","content":"Hé😀","tool_calls":[{"id":"c1","type":"function","function":{"name":"bash","#,
+        r#""arguments":"{\"a\": 1.0}"}},{"id":"c2","type":"function","function":{"name":"read","arguments":"{}"}}]}"#
+    );
+    assert_eq!(reply.raw.get(), expected);
+    assert_eq!(reply.parts, [Part::Text("Hé😀".to_owned())]);
+    assert_eq!(reply.calls[0].arguments, r#"{"a": 1.0}"#);
+    assert_eq!((&reply.stop, reply.model.as_str()), (&Stop::Tools, "gpt-4o-2024-08-06"));
+    let usage = reply.usage;
+    assert_eq!((usage.input, usage.output, usage.cache_read, usage.cache_write), (60, 50, 40, 0));
+    assert!((usage.usd.unwrap() - 700e-6).abs() < 1e-12, "{usage:?}");
+}
+
+proptest! {
+    #[test]
+    fn any_chunking_gives_the_same_reply(pieces in prop::collection::vec(0usize..300, 0..30)) {
+        let body: String = plain().iter().map(|event| format!("data: {event}\n\n")).collect();
+        let (whole, cut) = (read_body(&body, &[]).unwrap(), read_body(&body, &pieces).unwrap());
+        prop_assert_eq!(format!("{whole:?}"), format!("{cut:?}"));
+    }
+
+    #[test]
+    fn a_stream_cut_before_its_reason_is_asked_for_again(events in 0usize..8) {
+        let broke_off = matches!(read(&refs(&plain()[..events])), Err(Error::Transient { .. }));
+        prop_assert!(broke_off);
+    }
+}
+
+#[test]
+fn servers_may_leave_out_the_end_and_the_usage() {
+    let reply = read(&refs(&plain()[..9])).unwrap();
+    assert_eq!((reply.calls.len(), reply.usage), (2, Usage::default()));
+    let reply = read(&[&chunk(r#"{"content":"x"}"#, "null"), "[DONE]"]).unwrap();
+    assert_eq!(reply.stop, Stop::Finished);
+    let usage = r#"{"choices":null,"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+    let reply = read(&[&chunk(r#"{"content":"x"}"#, "\"stop\""), usage]).unwrap();
+    assert_eq!((reply.usage.input, reply.usage.output), (1, 2));
+}
+
+#[test]
+fn whole_calls_are_told_apart_by_their_ids() {
+    let calls = r#"{"role":"assistant","content":null,"tool_calls":[
+        {"index":0,"id":"a","function":{"name":"read","arguments":"{\"p\":1}"},"extra_content":{"google":{"thought_signature":"s=="}}},
+        {"index":0,"id":"b","function":{"name":"bash","arguments":{"q":2.0}}},
+        {"id":"","function":{"name":"plan","arguments":null}}]}"#
+        .replace('\n', " ");
+    let reply = read(&[&chunk(&calls, "\"stop\"")]).unwrap();
+    let calls: Vec<(&str, &str)> =
+        reply.calls.iter().map(|call| (call.id.as_str(), call.arguments.as_str())).collect();
+    // A call without id and index belongs to the one before it, as far as anybody can tell.
+    assert_eq!(calls, [("a", r#"{"p":1}"#), ("b", r#"{"q":2.0}"#)]);
+    assert_eq!(reply.stop, Stop::Tools);
+    assert!(
+        reply.raw.get().contains(r#""extra_content":{"google":{"thought_signature":"s=="}}"#),
+        "{}",
+        reply.raw.get()
+    );
+    assert!(reply.raw.get().starts_with(r#"{"role":"assistant","content":null,"tool_calls":["#));
+}
+
+#[test]
+fn a_call_without_an_id_is_given_one() {
+    let call =
+        r#"{"tool_calls":[{"index":0,"function":{"name":"read"}},{"index":1,"function":{"name":"read"}}]}"#;
+    let again = r#"{"tool_calls":[{"index":1,"function":{"name":"read","arguments":"{}"}}]}"#;
+    let reply = read(&[&chunk(call, "null"), &chunk(again, "\"tool_calls\"")]).unwrap();
+    let ids: Vec<&str> = reply.calls.iter().map(|call| call.id.as_str()).collect();
+    assert_eq!(ids, ["call_3_0", "call_3_1"]);
+    assert!(reply.calls.iter().all(|call| call.name == "read" && call.arguments == "{}"));
+    assert!(reply.raw.get().contains(r#""id":"call_3_1""#));
+}
+
+#[test]
+fn thoughts_and_other_fields_are_kept_for_the_server() {
+    let reply = read(&[
+        &chunk(r#"{"reasoning_content":"Hm","reasoning_details":[{"t":1.0}]}"#, "null"),
+        &chunk(r#"{"reasoning_content":"m","reasoning_details":[{"t":2}],"content":null}"#, "null"),
+        &chunk(r#"{"content":"Yes."}"#, "\"stop\""),
+    ])
+    .unwrap();
+    assert_eq!(reply.parts, [Part::Thought("Hmm".to_owned()), Part::Text("Yes.".to_owned())]);
+    let expected = r#"{"role":"assistant","reasoning_content":"Hmm","reasoning_details":[{"t":1.0},{"t":2}],"content":"Yes."}"#;
+    assert_eq!(reply.raw.get(), expected);
+}
+
+#[test]
+fn a_cut_call_is_never_a_whole_one() {
+    let call = r#"{"tool_calls":[{"index":0,"id":"c","function":{"name":"bash","arguments":""}}]}"#;
+    let reply = read(&[&chunk(call, "\"length\"")]).unwrap();
+    assert_eq!((&reply.stop, reply.calls[0].arguments.as_str()), (&Stop::OutputLimit, ""));
+    let reply = read(&[&chunk(call, "\"content_filter\"")]).unwrap();
+    assert_eq!((reply.stop, reply.calls.len()), (Stop::Refused, 0));
+}
+
+#[test]
+fn errors_in_the_stream_have_their_class() {
+    for (event, transient) in [
+        (r#"{"error":{"message":"sk-secret busy","type":"server_error"}}"#, true),
+        (r#"{"error":{"message":"no","code":400}}"#, false),
+        (r#"{"choices":[{"index":0,"delta":{},"error":{"code":502,"message":"upstream"}}]}"#, true),
+    ] {
+        let error = read(&[&chunk(r#"{"content":"x"}"#, "null"), event]).unwrap_err();
+        assert_eq!(matches!(error, Error::Transient { .. }), transient, "{error}");
+        assert!(!error.to_string().contains("sk-secret"));
+    }
+    assert!(matches!(read(&["{"]), Err(Error::Protocol { .. })));
+    assert!(matches!(read(&[&chunk(r#"{"tool_calls":7}"#, "null")]), Err(Error::Protocol { .. })));
+}

@@ -1,0 +1,383 @@
+//! What every model does alike: both wires against a strict stand-in, and a recording.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fakes::model::{Asked, Fake, Fault, Recording, Running};
+use model::{
+    AnthropicConfig, ChatCompletionsConfig, Config, Conversation, Error, Message, Model, Part, Policy, Reply,
+    ScriptedConfig, Stop, ToolResult, ToolSpec, Wait,
+};
+use secrecy::SecretString;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const KEY: &str = "sk-very-secret-key";
+const MARK: &str = r#","cache_control":{"type":"ephemeral"}"#;
+
+/// A task in five replies: thinking, parallel calls, arguments that are no JSON, a block of an unknown kind, the end.
+const TASK: &[&str] = &[
+    r#"{"content":[{"type":"thinking","thinking":"Look first. 😀","signature":"c2lnbmF0dXJl"},{"type":"text","text":"I look."},{"type":"tool_use","id":"t1","name":"bash","input":{"command": "ls -la","n":1.0}}],"usage":{"input_tokens":10,"output_tokens":20,"cache_read_input_tokens":30,"cache_creation_input_tokens":40},"model":"claude-opus-5-5"}"#,
+    r#"{"content":[{"type":"thinking","thinking":"Two at once.","signature":"YWdhaW4="},{"type":"tool_use","id":"t2","name":"bash","input":{"command":"a"}},{"type":"tool_use","id":"t3","name":"read","input":{}}]}"#,
+    r#"{"content":[{"type":"tool_use","id":"t4","name":"bash","input":{"INVALID_JSON":"{\"command\": \"unfin"}}]}"#,
+    r#"{"content":[{"type":"redacted_thinking","data":"b3BhcXVl"},{"type":"brand_new_block","z":1.50,"a":[ ]},{"type":"text","text":"Odd."},{"type":"tool_use","id":"t5","name":"no_such_tool","input":{"x":[1,2]}}]}"#,
+    r#"{"content":[{"type":"text","text":"Done."}],"stop":"end_turn"}"#,
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    Anthropic,
+    ChatCompletions,
+    Scripted,
+}
+
+/// Those that speak over a wire.
+const WIRES: [Backend; 2] = [Backend::Anthropic, Backend::ChatCompletions];
+const ALL: [Backend; 3] = [Backend::Anthropic, Backend::ChatCompletions, Backend::Scripted];
+
+/// A backend with a recording behind it.
+struct Bench {
+    backend: Backend,
+    text: String,
+    fake: Fake,
+    running: Running,
+}
+
+impl Bench {
+    async fn new(backend: Backend, lines: &[&str]) -> Self {
+        let text = lines.join("\n");
+        let fake = Fake::new(Recording::parse(&text).unwrap());
+        let running = fake.start().await.unwrap();
+        Self { backend, text, fake, running }
+    }
+
+    fn config(&self) -> Config {
+        match self.backend {
+            Backend::Anthropic => anthropic(&self.running.anthropic_url()),
+            Backend::ChatCompletions => chat_completions(&self.running.openai_url()),
+            Backend::Scripted => {
+                Config::Scripted(ScriptedConfig { name: "recording".to_owned(), text: self.text.clone() })
+            }
+        }
+    }
+
+    fn open(&self) -> Box<dyn Model> {
+        model::open(&self.config()).unwrap()
+    }
+
+    /// The requests that were answered, as they were sent.
+    fn sent(&self) -> Vec<String> {
+        self.fake
+            .asked()
+            .into_iter()
+            .filter(|asked| asked.status == 200)
+            .map(|asked: Asked| asked.body)
+            .collect()
+    }
+}
+
+fn anthropic(base_url: &str) -> Config {
+    let key = SecretString::from(KEY);
+    Config::Anthropic(AnthropicConfig {
+        base_url: base_url.to_owned(),
+        ..AnthropicConfig::new(key, "claude-opus-5-5")
+    })
+}
+
+fn chat_completions(base_url: &str) -> Config {
+    let config = ChatCompletionsConfig::new(SecretString::from(KEY), "gpt-5");
+    Config::ChatCompletions(ChatCompletionsConfig { base_url: base_url.to_owned(), ..config })
+}
+
+fn conversation() -> Conversation {
+    let tool = |name: &str| ToolSpec {
+        name: name.to_owned(),
+        description: format!("Does {name}."),
+        parameters: serde_json::from_str(r#"{"type":"object","properties":{}}"#).unwrap(),
+    };
+    let mut conversation = Conversation::new("You are careful.".to_owned(), vec![tool("bash"), tool("read")]);
+    conversation.push(Message::User("Do it.".to_owned()));
+    conversation
+}
+
+/// Takes a reply into the conversation, and answers its calls.
+fn answer(conversation: &mut Conversation, reply: &Reply) {
+    conversation.push(Message::Assistant(reply.clone()));
+    let result =
+        |id: &str| ToolResult { call_id: id.to_owned(), text: format!("result of {id}"), failed: id == "t4" };
+    let results: Vec<ToolResult> = reply.calls.iter().map(|call| result(&call.id)).collect();
+    if !results.is_empty() {
+        conversation.push(Message::Results(results));
+    }
+}
+
+/// Asks until the model calls no more tools.
+async fn work(model: &dyn Model, conversation: &mut Conversation) -> Vec<Reply> {
+    let mut replies = Vec::new();
+    loop {
+        let reply = model.reply(conversation).await.unwrap();
+        answer(conversation, &reply);
+        replies.push(reply);
+        if replies.last().unwrap().calls.is_empty() {
+            return replies;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_task_of_several_turns_is_the_same_everywhere() {
+    let text = |text: &str| Part::Text(text.to_owned());
+    let thought = |text: &str| Part::Thought(text.to_owned());
+    for backend in ALL {
+        let bench = Bench::new(backend, TASK).await;
+        let replies = work(&*bench.open(), &mut conversation()).await;
+        let parts: Vec<&[Part]> = replies.iter().map(|reply| reply.parts.as_slice()).collect();
+        let expected: [&[Part]; 5] = [
+            &[thought("Look first. 😀"), text("I look.")],
+            &[thought("Two at once.")],
+            &[],
+            &[text("Odd.")],
+            &[text("Done.")],
+        ];
+        assert_eq!(parts, expected, "{backend:?}");
+        let calls = |n: usize| -> Vec<(&str, &str, &str)> {
+            let calls = replies[n].calls.iter();
+            calls.map(|call| (call.id.as_str(), call.name.as_str(), call.arguments.as_str())).collect()
+        };
+        assert_eq!(calls(0), [("t1", "bash", r#"{"command": "ls -la","n":1.0}"#)], "{backend:?}");
+        assert_eq!(calls(1), [("t2", "bash", r#"{"command":"a"}"#), ("t3", "read", "{}")], "{backend:?}");
+        assert_eq!(calls(2), [("t4", "bash", r#"{"command": "unfin"#)], "{backend:?}");
+        assert_eq!(calls(3), [("t5", "no_such_tool", r#"{"x":[1,2]}"#)], "{backend:?}");
+        let stops: Vec<&Stop> = replies.iter().map(|reply| &reply.stop).collect();
+        assert_eq!(
+            stops,
+            [&Stop::Tools, &Stop::Tools, &Stop::Tools, &Stop::Tools, &Stop::Finished],
+            "{backend:?}"
+        );
+        let usage = replies[0].usage;
+        assert_eq!(
+            (usage.input, usage.output, usage.cache_read, usage.cache_write),
+            (10, 20, 30, 40),
+            "{backend:?}"
+        );
+        assert_eq!(replies[0].model, "claude-opus-5-5");
+        let paid = replies[0].usage.usd.unwrap();
+        assert!(if backend == Backend::Scripted { paid == 0.0 } else { paid > 0.0 }, "{backend:?}: {paid}");
+    }
+}
+
+#[tokio::test]
+async fn replies_go_back_byte_for_byte_and_the_past_never_changes() {
+    for backend in WIRES {
+        let bench = Bench::new(backend, TASK).await;
+        let replies = work(&*bench.open(), &mut conversation()).await;
+        let sent = bench.sent();
+        assert_eq!(sent.len(), TASK.len());
+        let mut before = String::new();
+        for (n, body) in sent.iter().enumerate() {
+            assert!(body.matches(MARK).count() <= 4);
+            let plain = body.replace(MARK, "");
+            let open = plain.strip_suffix("]}").unwrap();
+            assert!(open.starts_with(&before), "{backend:?}: request {n} changed the past");
+            before = open.to_owned();
+            for reply in &replies[..n] {
+                assert!(
+                    plain.contains(reply.raw.get()),
+                    "{backend:?}: {} is not in request {n}",
+                    reply.raw.get()
+                );
+            }
+        }
+        if backend == Backend::Anthropic {
+            assert!(before.contains(r#"{"type":"brand_new_block","z":1.50,"a":[ ]}"#));
+            assert!(before.contains(r#""thinking":"Look first. 😀""#));
+            assert!(before.contains(r#""signature":"c2lnbmF0dXJl."#));
+            assert!(before.contains(r#""input":{"command": "ls -la","n":1.0}"#));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_taken_up_by_another_process_goes_on_with_the_same_bytes() {
+    for backend in ALL {
+        let bench = Bench::new(backend, TASK).await;
+        let mut conversation = conversation();
+        let first = bench.open();
+        for _ in 0..2 {
+            let reply = first.reply(&conversation).await.unwrap();
+            answer(&mut conversation, &reply);
+        }
+        let resumed = bench.open();
+        let (here, there) =
+            (first.reply(&conversation).await.unwrap(), resumed.reply(&conversation).await.unwrap());
+        assert_eq!(format!("{here:?}"), format!("{there:?}"));
+        assert_eq!(here.calls[0].id, "t4", "{backend:?}");
+        let sent = bench.sent();
+        assert_eq!(sent.last(), sent.iter().rev().nth(1), "{backend:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_recording_that_is_over_refuses_further_requests() {
+    for backend in ALL {
+        let bench = Bench::new(backend, &TASK[..1]).await;
+        let model = bench.open();
+        let mut conversation = conversation();
+        let reply = model.reply(&conversation).await.unwrap();
+        answer(&mut conversation, &reply);
+        let error = model.reply(&conversation).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { status: 400, .. }), "{backend:?}: {error:?}");
+        assert!(
+            error.to_string().contains("the recording has 1 replies, and reply 2 was asked for"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn errors_have_the_class_of_their_status_and_never_the_key() {
+    for backend in WIRES {
+        let bench = Bench::new(backend, TASK).await;
+        let model = bench.open();
+        for status in [400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529] {
+            bench.fake.fail_next(Fault::status(status));
+            let error = model.reply(&conversation()).await.unwrap_err();
+            let class = match &error {
+                Error::Key { .. } => "key",
+                Error::Refused { .. } => "refused",
+                Error::Transient { .. } => "transient",
+                Error::Protocol { .. } | Error::Config(_) => "other",
+            };
+            let expected = match status {
+                401 | 403 => "key",
+                400 | 402 | 404 | 413 | 422 => "refused",
+                _ => "transient",
+            };
+            assert_eq!(class, expected, "{backend:?} {status}: {error}");
+            assert!(!format!("{error} {error:?}").contains(KEY));
+            assert!(error.to_string().contains(&status.to_string()), "{error}");
+        }
+        assert!(!format!("{:?}", bench.config()).contains(KEY));
+        assert!(!format!("{:?}", bench.fake.asked()).contains(KEY));
+    }
+}
+
+#[tokio::test]
+async fn a_cut_reply_is_asked_for_again_as_if_it_had_never_begun() {
+    for backend in WIRES {
+        for fault in [Fault::Cut, Fault::EndEarly, Fault::ErrorInStream] {
+            let bench = Bench::new(backend, TASK).await;
+            let model = bench.open();
+            bench.fake.fail_next(fault.clone());
+            let error = model.reply(&conversation()).await.unwrap_err();
+            assert!(matches!(error, Error::Transient { .. }), "{backend:?} {fault:?}: {error:?}");
+            let reply = model.reply(&conversation()).await.unwrap();
+            assert_eq!((reply.calls.len(), reply.usage.output), (1, 20));
+            let sent = bench.sent();
+            assert_eq!((sent.len(), &sent[0]), (2, &sent[1]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn waiting_is_as_long_as_the_provider_says_and_written_down() {
+    let policy = Policy { wait_min: std::time::Duration::from_millis(1), tries_max: 3, ..Policy::default() };
+    let policy = Policy { wait_max: policy.wait_min, ..policy };
+    for backend in WIRES {
+        let bench = Bench::new(backend, TASK).await;
+        let model = bench.open();
+        let headers = vec![("retry-after-ms", "7".to_owned()), ("retry-after", "60".to_owned())];
+        bench.fake.fail_next(Fault::Status { status: 429, headers });
+        bench.fake.fail_next(Fault::status(529));
+        let waits = std::sync::Mutex::new(Vec::new());
+        let on_wait = async |wait: Wait| {
+            waits.lock().unwrap().push(wait);
+            Ok::<(), Error>(())
+        };
+        let reply = model::ask(&*model, &conversation(), &policy, on_wait).await.unwrap();
+        assert_eq!(reply.calls[0].id, "t1");
+        let waits = waits.into_inner().unwrap();
+        assert_eq!(waits.iter().map(|wait| (wait.wait_ms, wait.retry)).collect::<Vec<_>>(), [(7, 1), (1, 2)]);
+        assert!(waits[0].reason.contains("(429)") && waits[1].reason.contains("(529)"), "{waits:?}");
+        let headers = vec![("x-should-retry", "false".to_owned())];
+        bench.fake.fail_next(Fault::Status { status: 503, headers });
+        let refused = model::ask(&*model, &conversation(), &policy, async |_| Ok::<(), Error>(())).await;
+        assert!(matches!(refused, Err(Error::Refused { status: 503, .. })));
+    }
+}
+
+/// Answers every request on a free port with `answer`; gives its address, and counts its connections.
+async fn canned(answer: &'static str) -> io::Result<(String, Arc<AtomicUsize>)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                let mut buffer = [0; 4096];
+                loop {
+                    let count = connection.read(&mut buffer).await.unwrap_or(0);
+                    request.extend_from_slice(&buffer[..count]);
+                    // Requests of these tests end with the end of their list of messages.
+                    if request.ends_with(b"]}") {
+                        request.clear();
+                        connection.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                    if count == 0 {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    Ok((format!("http://{address}"), connections))
+}
+
+#[tokio::test]
+async fn one_connection_serves_a_session() {
+    let body = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let answer = format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let (url, connections) = canned(answer.leak()).await.unwrap();
+    let model = model::open(&chat_completions(&url)).unwrap();
+    for _ in 0..5 {
+        assert_eq!(model.reply(&conversation()).await.unwrap().parts, [Part::Text("x".to_owned())]);
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_key_follows_no_redirect() {
+    let (elsewhere, reached) = canned("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    let answer =
+        format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}/\r\ncontent-length: 0\r\n\r\n");
+    let (url, _) = canned(answer.leak()).await.unwrap();
+    for config in [anthropic(&url), chat_completions(&url)] {
+        let error = model::open(&config).unwrap().reply(&conversation()).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { status: 307, .. }), "{error:?}");
+    }
+    assert_eq!(reached.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn answers_that_are_no_stream_and_servers_that_are_gone_are_told_apart() {
+    let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\noops";
+    let (url, _) = canned(page).await.unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for open in [anthropic, chat_completions] {
+        let error = model::open(&open(&url)).unwrap().reply(&conversation()).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Protocol { message, .. } if message.contains("text/html")),
+            "{error:?}"
+        );
+        let error =
+            model::open(&open(&format!("http://{gone}"))).unwrap().reply(&conversation()).await.unwrap_err();
+        assert!(matches!(error, Error::Transient { .. }), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains(KEY));
+    }
+}
