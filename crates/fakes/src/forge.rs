@@ -46,6 +46,15 @@ pub struct Config {
 /// Why the stand-in did not do what it was told.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Its folder, or one that it was to read, cannot be used.
+    #[error("cannot use the folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// It cannot listen there.
     #[error("cannot listen on {address}")]
     Listen {
@@ -83,12 +92,15 @@ pub struct FakeForge {
 /// Starts a stand-in without repositories and tokens.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// When the address cannot be listened on, or the folder cannot be made.
 pub async fn start(config: Config) -> Result<FakeForge, Error> {
+    std::fs::create_dir_all(&config.home)
+        .map_err(|source| Error::Folder { path: config.home.clone(), source })?;
+    let home = absolute(&config.home)?;
     let unable = |source| Error::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(unable)?;
     let address = listener.local_addr().map_err(unable)?;
-    let world = Arc::new(World::new(format!("http://{address}"), config.home.clone()));
+    let world = Arc::new(World::new(format!("http://{address}"), home));
     let router = Router::new().fallback(routes::answer).with_state(Arc::clone(&world));
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
@@ -104,6 +116,11 @@ pub async fn start(config: Config) -> Result<FakeForge, Error> {
         }
     });
     Ok(FakeForge { address, world, stop, server: Some(server) })
+}
+
+/// `path` from the root, because git runs in other folders than we do.
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    path.canonicalize().map_err(|source| Error::Folder { path: path.to_owned(), source })
 }
 
 impl FakeForge {
@@ -125,12 +142,16 @@ impl FakeForge {
     /// Makes a repository.
     ///
     /// # Errors
-    /// When the name is taken, or git cannot take the seed in.
+    /// When the name is taken, the seed's folder cannot be read, or git cannot take it in.
     pub async fn create_repository(&self, new: &NewRepository, seed: &Seed) -> Result<(), Error> {
+        let seed = match seed {
+            Seed::Folder(folder) => Seed::Folder(absolute(folder)?),
+            Seed::Empty | Seed::Files(_) => seed.clone(),
+        };
         let full_name = format!("{}/{}", new.owner, new.name);
         let id = self.world.reserve(&full_name).ok_or(Error::NameTaken(full_name))?;
         let doing = "make the repository";
-        let made = git::create(&self.world.git_dir(id), new.default_branch.as_deref(), seed).await;
+        let made = git::create(&self.world.git_dir(id), new.default_branch.as_deref(), &seed).await;
         let default_branch = made.map_err(|source| Error::Git { doing, source })?;
         self.world.add(id, new, default_branch);
         Ok(())

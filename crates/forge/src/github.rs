@@ -166,7 +166,7 @@ impl Forge for GitHub {
         let hosted = self.of_this_host(remote)?;
         let doing = "asking for the repository";
         let answer = self.wire.call(&Call::get(doing, hosted, &[])).await?;
-        let read: RepositoryAnswer = answer.json(doing)?;
+        let read: RepositoryAnswer = self.wire.read(doing, &answer)?;
         let strange =
             |message: &str| Error::Unavailable { doing, message: format!("the answer has {message}") };
         let (owner, name) =
@@ -200,7 +200,7 @@ impl Forge for GitHub {
             409 => Ok(None),
             // The branch or the repository is not there, and the answer does not say which.
             404 => self.wire.call(&Call::get(doing, hosted, &[])).await.map(|_| None),
-            _ => Ok(Some(answer.json::<RefAnswer>(doing)?.object.sha)),
+            _ => Ok(Some(self.wire.read::<RefAnswer>(doing, &answer)?.object.sha)),
         }
     }
 

@@ -3,6 +3,7 @@
 use events::{Branch, Hosted, Oid};
 use serde::Deserialize;
 use serde_json::json;
+use url::Url;
 
 use super::body;
 use super::refusal::Said;
@@ -59,7 +60,7 @@ pub(super) async fn open(wire: &Wire, at: &Hosted, new: &NewPullRequest) -> Resu
 /// Reads a pull request.
 pub(super) async fn read(wire: &Wire, at: &Hosted, number: u64) -> Result<PullRequest, Error> {
     let answer = wire.call(&Call::get(READING, at, &["pulls", &number.to_string()])).await?;
-    Ok(answer.json::<PullAnswer>(READING)?.shown())
+    Ok(wire.read::<PullAnswer>(READING, &answer)?.shown())
 }
 
 /// What is to stand in the pull request, as GitHub takes it.
@@ -82,7 +83,7 @@ impl Wish {
 #[derive(Deserialize)]
 struct PullAnswer {
     number: u64,
-    html_url: String,
+    html_url: Page,
     state: String,
     #[serde(default)]
     draft: bool,
@@ -90,6 +91,20 @@ struct PullAnswer {
     body: Option<String>,
     head: Side,
     base: Side,
+}
+
+/// An address that can be shown and opened.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Page(Url);
+
+impl TryFrom<String> for Page {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
+        url.map(Self).ok_or("the address of the page is none")
+    }
 }
 
 #[derive(Deserialize)]
@@ -125,7 +140,7 @@ impl PullAnswer {
     fn shown(self) -> PullRequest {
         PullRequest {
             number: self.number,
-            url: self.html_url.clone(),
+            url: self.html_url.0.to_string(),
             open: self.is_open(),
             draft: self.draft,
             title: self.title,
@@ -162,7 +177,7 @@ async fn create(wire: &Wire, at: &Hosted, new: &NewPullRequest, wish: &Wish) -> 
     let answer = match wire.send(&Call::post(OPENING, at, &["pulls"], body)).await? {
         Sent::Unclear(error) => return Ok(Created::Unclear(error)),
         Sent::Answered(answer) if answer.status != 422 => {
-            return Ok(match answer.json(OPENING) {
+            return Ok(match wire.read(OPENING, &answer) {
                 Ok(read) => Created::Opened(Box::new(read)),
                 Err(error) => Created::Unclear(error),
             });
@@ -193,7 +208,7 @@ fn unprocessable(answer: &Answer, wish: &Wish) -> Result<Created, Error> {
 /// The pull request that `new` would repeat, by GitHub's own list for the head.
 async fn find(wire: &Wire, at: &Hosted, new: &NewPullRequest) -> Result<Option<PullAnswer>, Error> {
     let call = list(at, new, "all", 1).query("head", format!("{}:{}", at.owner, new.head));
-    choose(wire.call(&call).await?.json(LOOKING)?, new)
+    choose(wire.read(LOOKING, &wire.call(&call).await?)?, new)
 }
 
 /// The same, by looking through all open ones as well: the list by head misses some when the repository has forks
@@ -203,7 +218,8 @@ async fn find_anywhere(wire: &Wire, at: &Hosted, new: &NewPullRequest) -> Result
         return Ok(Some(found));
     }
     for page in 1..=PAGES_MAX {
-        let all: Vec<PullAnswer> = wire.call(&list(at, new, "open", page)).await?.json(LOOKING)?;
+        let answer = wire.call(&list(at, new, "open", page)).await?;
+        let all: Vec<PullAnswer> = wire.read(LOOKING, &answer)?;
         let last = all.len() < PER_PAGE;
         let found = choose(all, new)?;
         if last || found.is_some() {
@@ -232,7 +248,7 @@ fn choose(all: Vec<PullAnswer>, new: &NewPullRequest) -> Result<Option<PullAnswe
     match others.into_iter().find(PullAnswer::is_open) {
         Some(other) => Err(Error::Refused {
             doing: OPENING,
-            message: format!("{} is open for {} and is not ours", other.html_url, new.head),
+            message: format!("{} is open for {} and is not ours", other.html_url.0, new.head),
         }),
         None => Ok(None),
     }
@@ -245,9 +261,22 @@ async fn adopt(wire: &Wire, at: &Hosted, found: PullAnswer, wish: Wish) -> Resul
         let number = found.number.to_string();
         let body = json!({ "title": wish.title, "body": wish.body });
         let answer = wire.call(&Call::patch(UPDATING, at, &["pulls", &number], body)).await?;
-        answer.json(UPDATING)?
+        wire.read(UPDATING, &answer)?
     } else {
         found
     };
     Ok(PullRequest { adopted: true, warnings: wish.warnings, ..current.shown() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_a_page_is_one_that_a_browser_opens() {
+        let page = |text: &str| Page::try_from(text.to_owned()).map(|page| page.0.to_string());
+        assert_eq!(page("https://github.com/o/n/pull/1").unwrap(), "https://github.com/o/n/pull/1");
+        assert_eq!(page("https://github.com/\u{1b}[2J").unwrap(), "https://github.com/%1B[2J");
+        assert!(page("javascript:alert(1)").is_err() && page("/o/n").is_err());
+    }
 }

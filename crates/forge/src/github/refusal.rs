@@ -82,9 +82,14 @@ impl Said {
         if texts.is_empty() {
             texts.push(format!("status {}", answer.status));
         }
-        let text: String = texts.join(": ").chars().take(MESSAGE_CHARS_MAX).collect();
-        Self { text: escape_control(&text), invalid }
+        Self { text: readable(&texts.join(": ")), invalid }
     }
+}
+
+/// Words that we did not write, for a terminal: bounded, and without what would move its cursor.
+pub(super) fn readable(text: &str) -> String {
+    let text: String = text.chars().take(MESSAGE_CHARS_MAX).collect();
+    escape_control(&text)
 }
 
 /// How long GitHub wants us to wait, if it limits us.

@@ -131,14 +131,6 @@ impl<'a> Call<'a> {
 }
 
 impl Answer {
-    /// The body as what we read of it.
-    pub(super) fn json<T: DeserializeOwned>(&self, doing: &'static str) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let message = format!("the answer (status {}) is not what we know: {error}", self.status);
-            Error::Unavailable { doing, message }
-        })
-    }
-
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -204,6 +196,15 @@ impl Wire {
         }
     }
 
+    /// The body of an answer as what we read of it.
+    pub(super) fn read<T: DeserializeOwned>(&self, doing: &'static str, answer: &Answer) -> Result<T, Error> {
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            let why = refusal::readable(&error.to_string());
+            let message = format!("the answer (status {}) is not what we know: {why}", answer.status);
+            self.redacted(Error::Unavailable { doing, message })
+        })
+    }
+
     /// One request, with the redirects of a renamed repository.
     async fn once(&self, call: &Call<'_>) -> Result<Answer, Error> {
         self.wait_for_turn(call.write).await;
@@ -219,7 +220,7 @@ impl Wire {
             let response = request.send().await.map_err(|error| unavailable(lost(error)))?;
             match self.moved_to(&url, &response) {
                 Some(next) => url = next,
-                None => return read(response).await.map_err(unavailable),
+                None => return whole(response).await.map_err(unavailable),
             }
         }
         Err(unavailable(format!("more than {REDIRECTS_MAX} redirects")))
@@ -298,7 +299,7 @@ fn fixed_headers(token: Option<&SecretString>) -> Result<HeaderMap, Error> {
 }
 
 /// The whole answer, if it is not too long.
-async fn read(mut response: Response) -> Result<Answer, String> {
+async fn whole(mut response: Response) -> Result<Answer, String> {
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let mut body = Vec::new();
