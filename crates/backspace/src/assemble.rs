@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use events::{Hosts, Redactor};
 use forge::Forge;
 use forge::github::PlainHttp;
+use sandbox::namespaces::Changes;
 use secrecy::SecretString;
 use session::request::{LocalRepositories, Rules};
 use session::{Forges, Identity, Limits, LocalShelf, Ports, Problem, Provider, Providers, Sessions, SystemClock};
@@ -73,7 +74,7 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         forges: Forges { hosted: hosted(settings, &rules.hosts)?, local },
         shelf,
         retry: model::Policy::default(),
-        sandbox: sandbox_config(settings)?,
+        sandbox: sandbox_config(settings, &home)?,
         policy: policy(settings)?,
         command_timeout: seconds(settings, "BACKSPACE_COMMAND_TIMEOUT", 300)?,
         redactor: Arc::new(Redactor::new(settings.secrets())),
@@ -131,12 +132,22 @@ pub(crate) fn store_config(settings: &Settings, home: &Path) -> Result<store::Co
 /// Where sandboxes come from.
 ///
 /// # Errors
-/// A kind that there is not.
-pub(crate) fn sandbox_config(settings: &Settings) -> Result<sandbox::Config> {
-    match settings.text("BACKSPACE_SANDBOX").unwrap_or("namespaces") {
-        "namespaces" => Ok(sandbox::Config::Namespaces(sandbox::namespaces::Config::default())),
-        other => bail!(Usage(format!("BACKSPACE_SANDBOX is `{other}`; this release has `namespaces`"))),
+/// A kind or place that there is not.
+pub(crate) fn sandbox_config(settings: &Settings, home: &Path) -> Result<sandbox::Config> {
+    let kind = settings.text("BACKSPACE_SANDBOX").unwrap_or("namespaces");
+    if kind != "namespaces" {
+        bail!(Usage(format!("BACKSPACE_SANDBOX is `{kind}`; this release has `namespaces`")));
     }
+    let folder = home.join("changes");
+    let changes = match settings.text("BACKSPACE_CHANGES").unwrap_or("auto") {
+        "auto" => Changes::MemoryElse(folder),
+        "memory" => Changes::Memory,
+        "folder" => Changes::Folder(folder),
+        other => bail!(Usage(format!("BACKSPACE_CHANGES is `{other}`; it is `auto`, `memory` or `folder`"))),
+    };
+    let tools = settings.list("BACKSPACE_TOOLS").into_iter().map(PathBuf::from).collect();
+    let config = sandbox::namespaces::Config { changes, tools, ..sandbox::namespaces::Config::default() };
+    Ok(sandbox::Config::Namespaces(config))
 }
 
 /// What a sandbox may use.

@@ -26,11 +26,19 @@ pub(crate) enum Form {
     Jsonl,
 }
 
-/// Shows session `id` until its last entry and gives the exit code for its outcome. Ctrl-C cancels the session.
+/// How watching came to its end.
+pub(crate) enum Watched {
+    /// With the session; its outcome has this exit code.
+    Ended(ExitCode),
+    /// Before the session: the user would not wait.
+    Left,
+}
+
+/// Shows session `id` until its last entry. Ctrl-C cancels the session; a second one leaves at once.
 ///
 /// # Errors
 /// When the log cannot be read.
-pub(crate) async fn until_the_end(sessions: &Sessions, id: SessionId, form: Form) -> Result<ExitCode> {
+pub(crate) async fn until_the_end(sessions: &Sessions, id: SessionId, form: Form) -> Result<Watched> {
     let live = Live::new(form == Form::Text);
     let stream = store::follow(sessions.store().log.clone(), id, 0);
     let mut stream = std::pin::pin!(stream);
@@ -41,7 +49,7 @@ pub(crate) async fn until_the_end(sessions: &Sessions, id: SessionId, form: Form
             _ = tokio::signal::ctrl_c() => {
                 interrupts += 1;
                 if interrupts > 1 {
-                    return Ok(ExitCode::from(CANCELLED));
+                    return Ok(Watched::Left);
                 }
                 output::say("Cancelling: the sandbox is closed and the work is kept. Again to leave at once.");
                 sessions.cancel(id, "asked").await.context("cannot cancel the session")?;
@@ -56,7 +64,7 @@ pub(crate) async fn until_the_end(sessions: &Sessions, id: SessionId, form: Form
             if form == Form::Text {
                 summary::print(id, ended);
             }
-            return Ok(exit_code(&ended.outcome));
+            return Ok(Watched::Ended(exit_code(&ended.outcome)));
         }
     }
 }
@@ -78,8 +86,8 @@ fn show(entry: &Entry, form: Form, live: &Live) {
     }
 }
 
-/// 130, as a shell gives it for Ctrl-C.
-const CANCELLED: u8 = 130;
+/// As a shell gives it for Ctrl-C.
+pub(crate) const CANCELLED: u8 = 130;
 
 /// The contract's exit codes.
 fn exit_code(outcome: &Outcome) -> ExitCode {

@@ -13,7 +13,7 @@ use session::request::{self, LocalRepositories, RequestError};
 use crate::assemble::{self, Wishes};
 use crate::config::Settings;
 use crate::output::Usage;
-use crate::show::{self, Form};
+use crate::show::{self, CANCELLED, Form, Watched};
 use crate::telemetry;
 
 /// Run one session here: REPO and PROMPT become a pull request.
@@ -115,7 +115,9 @@ pub(crate) async fn follow_one(
         async move { sessions.recover().await }
     });
     let id = sessions.submit(request, door).await.map_err(show::refused)?;
-    let code = show::until_the_end(sessions, id, form).await?;
+    let Watched::Ended(code) = show::until_the_end(sessions, id, form).await? else {
+        return Ok(ExitCode::from(CANCELLED));
+    };
     // The last entry is written before the owner lets go: wait for it, and for what a crash left behind.
     sessions.drain(std::time::Duration::from_secs(10)).await;
     match leftovers.await {

@@ -49,6 +49,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting { also: Some("GITHUB_PAT"), ..secret("GITHUB_TOKEN", "token that may write contents and pull requests") },
     plain("GITHUB_API_URL", "https://api.github.com", "the API of a GitHub Enterprise server"),
     plain("BACKSPACE_SANDBOX", "namespaces", "where commands run: `namespaces` (Linux, by bubblewrap)"),
+    plain("BACKSPACE_CHANGES", "auto", "where a sandbox's changes live: `memory` (bounded), `folder` (below BACKSPACE_HOME, unbounded), `auto` (memory; a folder where Linux is older than 6.6, said in the events)"),
+    plain("BACKSPACE_TOOLS", "none", "folders outside /usr that sandboxes see as well, read-only, such as ~/.cargo"),
     plain("SANDBOX_TIMEOUT", "3600", "seconds that a session's sandbox may live"),
     plain("BACKSPACE_COMMAND_TIMEOUT", "300", "seconds that a single command may run"),
     plain("BACKSPACE_HOME", "$XDG_STATE_HOME/backspace", "folder of the database, mirrors and base trees"),

@@ -82,7 +82,8 @@ fn words(story: &Story, stop: &Stop) -> Words {
         }
         Stop::Cancelled => ("", "The session was cancelled before the agent finished.".to_owned(), None),
     };
-    Words { title: pull_request::title(&story.request, title), summary, limit }
+    let redact = |text: &str| story.ports.redactor.redact(text).into_owned();
+    Words { title: redact(&pull_request::title(&story.request, title)), summary: redact(&summary), limit }
 }
 
 /// Makes the one commit that is delivered: the work's tree on the base. The same work gives the same commit again.
@@ -179,7 +180,7 @@ async fn open(
         remote: remote.clone(),
         head: with.branch.clone(),
         base: checkout.base.clone(),
-        title: story.ports.redactor.redact(&with.words.title).into_owned(),
+        title: with.words.title.clone(),
         body: story.ports.redactor.redact(&pull_request::body(&told)).into_owned(),
         draft: story.request.draft || with.words.limit.is_some(),
         marker: pull_request::marker(story.id),

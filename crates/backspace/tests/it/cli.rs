@@ -1,0 +1,121 @@
+//! The command line as a user meets it: the real binary, its output, its exit codes.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::world::{calls, finish, git, make_repository, the_fix};
+
+/// The binary with a home of its own and nothing else of this machine's environment.
+pub(crate) fn backspace(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backspace"));
+    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", home);
+    command.env("BACKSPACE_HOME", home.join("state"));
+    command
+}
+
+/// Writes a recording into `folder`.
+pub(crate) fn recording(folder: &Path, replies: &[Value]) -> String {
+    let path = folder.join("replies.jsonl");
+    std::fs::write(&path, replies.iter().map(|reply| format!("{reply}\n")).collect::<String>()).unwrap();
+    path.display().to_string()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn run(home: &Path, replies: &[Value], more: &[&str]) -> Output {
+    let repository = home.join("calc");
+    if !repository.exists() {
+        make_repository(&repository);
+    }
+    let recording = recording(home, replies);
+    let repository = repository.display().to_string();
+    let arguments = ["run", &repository, "Make add() add", "--provider", "scripted", "--model", &recording];
+    backspace(home).args(arguments).args(more).output().unwrap()
+}
+
+#[test]
+fn the_demo_opens_a_pull_request() {
+    let home = tempfile::tempdir().unwrap();
+    let done = backspace(home.path()).arg("demo").output().unwrap();
+    let (out, err) = (text(&done.stdout), text(&done.stderr));
+    assert_eq!(done.status.code(), Some(0), "{out}{err}");
+    let page = std::fs::read_to_string(out.trim().strip_prefix("file://").unwrap()).unwrap();
+    assert!(page.contains("Validate the bodies of all POST endpoints"), "{page}");
+    let failed = err.find("FAILED").unwrap();
+    let passed = err.rfind("OK").unwrap();
+    assert!(failed < passed, "a test fails first and passes after the fix:\n{err}");
+    assert!(err.contains("+++ b/simple_api/validation.py"), "the diff is shown:\n{err}");
+    let second = backspace(home.path()).args(["demo", "--output", "json"]).output().unwrap();
+    let last: Value = serde_json::from_slice(&second.stdout).unwrap();
+    assert_eq!((&last["type"], &last["outcome"]), (&"complete".into(), &"pull_request".into()), "{last}");
+    assert!(last["telemetry"]["turns"].as_u64().unwrap() >= 10, "{last}");
+}
+
+#[test]
+fn run_prints_the_address_alone_on_standard_output() {
+    let home = tempfile::tempdir().unwrap();
+    let done = run(home.path(), &[calls([the_fix()]), calls([finish()])], &["--branch", "fix"]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    let out = text(&done.stdout);
+    assert_eq!(out.lines().count(), 1, "{out}");
+    assert!(out.starts_with("file:///") && out.ends_with("/1.md\n"), "{out}");
+    assert_eq!(git(&home.path().join("calc"), &["show", "fix:calc.sh"]), "add() {\n  echo $(($1 + $2))\n}");
+}
+
+#[test]
+fn events_can_be_had_one_a_line() {
+    let home = tempfile::tempdir().unwrap();
+    let done = run(home.path(), &[calls([the_fix()]), calls([finish()])], &["--output", "jsonl"]);
+    let events: Vec<Value> =
+        text(&done.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.first().unwrap()["type"], "Status");
+    assert!(events.iter().any(|event| event["type"] == "Tool: Edit" && event["new_str"] == "$1 + $2"));
+    assert_eq!(events.last().unwrap()["type"], "complete");
+}
+
+#[test]
+fn outcomes_have_exit_codes() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(run(home.path(), &[calls([finish()])], &[]).status.code(), Some(3), "nothing to change");
+    assert_eq!(run(home.path(), &[calls([the_fix()])], &["--max-turns", "1"]).status.code(), Some(4), "budget");
+    assert_eq!(run(home.path(), &[], &[]).status.code(), Some(1), "the recording has no reply");
+}
+
+#[test]
+fn wrong_usage_says_what_is_wrong_and_starts_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    for (arguments, said) in [
+        (vec!["run", "https://user:secret@github.com/o/n", "x"], "must not hold a user name, password or token"),
+        (vec!["run", "http://127.0.0.1/o/n", "x"], "only https:// is taken"),
+        (vec!["run", "/nonexistent", "x"], "there is no folder"),
+        (vec!["run", "o/n", "  "], "PROMPT must have 1 to 32000 characters"),
+        (vec!["run", "o/n", "x", "--branch=-x"], "--branch a branch name does not begin with `-`"),
+        (vec!["run", "o/n", "x", "--provider", "abacus"], "--provider is not a configured provider"),
+        (vec!["run", "o/n", "x", "--max-turns", "0"], "--max-turns must be a whole number from 1"),
+        (vec!["run", "o/n", "x"], "no model provider is configured. Set ANTHROPIC_API_KEY"),
+        (vec!["run", "o/n"], "PROMPT"),
+        (vec!["serve", "--listen", "0.0.0.0:0"], "BACKSPACE_API_TOKEN"),
+        (vec!["fly"], "unrecognized subcommand"),
+    ] {
+        let done = backspace(home.path()).args(&arguments).output().unwrap();
+        let err = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{arguments:?}: {err}");
+        assert!(err.contains(said), "{arguments:?} said: {err}");
+        assert!(!err.contains("secret@"), "{err}");
+    }
+    let misspelt = backspace(home.path()).env("BACKSPACE_REPO", "x").args(["run", "o/n", "x"]).output().unwrap();
+    assert!(text(&misspelt.stderr).contains("BACKSPACE_REPO, which is no setting"), "{misspelt:?}");
+}
+
+#[test]
+fn every_command_helps_with_an_example() {
+    let home = tempfile::tempdir().unwrap();
+    for command in [vec![], vec!["demo"], vec!["run"], vec!["serve"], vec!["doctor"], vec!["dev", "fake-model"], vec!["dev", "fake-forge"]] {
+        let done = backspace(home.path()).args(&command).arg("--help").output().unwrap();
+        assert!(text(&done.stdout).contains("Example"), "{command:?} --help has no example");
+    }
+}
