@@ -5,22 +5,36 @@
 
 mod base_tree;
 mod commit;
+mod error;
 mod git;
+mod heads;
 mod hygiene;
+mod lock;
 mod mirror;
 mod push;
 mod recorder;
+mod scratch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use events::{ChangedPath, Content, Remote, Tenant};
 use secrecy::SecretString;
 
+pub use base_tree::BaseTree;
+pub use commit::NewCommit;
+pub use error::Error;
+pub use git::Ran;
+pub use hygiene::{Reason, Skipped};
+pub use mirror::Mirror;
+pub use push::Expect;
+pub use recorder::{Recorder, Saved};
+
 /// Where mirrors and base trees are kept.
 #[derive(Debug, Clone)]
 pub struct Repos {
     home: PathBuf,
+    git: git::Git,
 }
 
 /// A repository and what it takes to reach it.
@@ -54,3 +68,57 @@ pub trait Contents: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read what was changed")]
 pub struct ContentsError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+impl Repos {
+    /// Makes the folders below `home` that are missing, for this user alone, and sweeps what a killed process left.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the folders cannot be made or read.
+    pub async fn open(home: PathBuf) -> Result<Self, Error> {
+        let home =
+            std::path::absolute(&home).map_err(|e| Error::system(format!("find {}", home.display()), e))?;
+        let made = home.clone();
+        blocking(move || scratch::prepare(&made)).await?;
+        let git = git::Git::new(PathBuf::from("git"), &scratch::folder(&home));
+        Ok(Self { home, git })
+    }
+
+    /// The same with another git program than the one on the system's path.
+    #[must_use]
+    pub fn with_git(self, program: PathBuf) -> Self {
+        let git = git::Git::new(program, &scratch::folder(&self.home));
+        Self { git, ..self }
+    }
+
+    /// The folder for what is being built. On one file system with everything it is renamed to.
+    fn scratch(&self) -> PathBuf {
+        scratch::folder(&self.home)
+    }
+
+    /// The folder of the mirror `key`.
+    fn mirror_dir(&self, key: &str) -> PathBuf {
+        self.home.join(scratch::MIRRORS).join(format!("{key}.git"))
+    }
+
+    /// The folder of the base trees of the mirror `key`.
+    fn trees_dir(&self, key: &str) -> PathBuf {
+        self.home.join(scratch::TREES).join(key)
+    }
+}
+
+/// Runs work on folders and files where it holds up no other task.
+async fn blocking<T, F>(work: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, Error> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::system("work on files", std::io::Error::other(error))),
+    }
+}
+
+/// Says which file was being worked on.
+fn at<T>(doing: &str, path: &Path, result: std::io::Result<T>) -> Result<T, Error> {
+    result.map_err(|source| Error::system(format!("{doing} {}", path.display()), source))
+}

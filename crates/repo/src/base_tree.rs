@@ -1,0 +1,148 @@
+//! Checked-out trees that sandboxes start from: one per commit, made once, never changed, shared by all sessions.
+
+mod inside;
+mod manifest;
+mod settle;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use events::{Branch, Oid};
+use tracing::warn;
+
+pub(crate) use manifest::{Manifest, Mode, Object};
+
+use crate::git;
+use crate::lock::{self, Held};
+use crate::mirror::Mirror;
+use crate::scratch::Scratch;
+use crate::{Error, at, blocking};
+
+/// Trees of one mirror beyond this many go, the longest unused first: each takes the disk of a checkout.
+const TREES_MAX: usize = 8;
+/// The checkout within a tree's folder.
+const WORK: &str = "work";
+
+/// A checked-out commit, immutable. It stays for as long as this value, or a clone of it, lives.
+#[derive(Debug, Clone)]
+pub struct BaseTree {
+    /// The commit.
+    pub commit: Oid,
+    /// Read-only folders laid over each other, the uppermost first: a throw-away `.git`, then the checkout.
+    pub layers: Vec<PathBuf>,
+    dir: PathBuf,
+    _lease: Arc<Held>,
+}
+
+impl BaseTree {
+    /// The checkout without the `.git` over it.
+    pub(crate) fn work(&self) -> PathBuf {
+        self.dir.join(WORK)
+    }
+
+    /// What the commit holds.
+    pub(crate) async fn manifest(&self) -> Result<Manifest, Error> {
+        let dir = self.dir.clone();
+        blocking(move || Manifest::read(&dir)).await
+    }
+
+    /// When the commit was made, in seconds after 1970.
+    pub(crate) fn committed_at(&self) -> Result<u64, Error> {
+        settle::committed_at(&self.dir)
+    }
+}
+
+impl Mirror {
+    /// The tree of `commit`, checked out now or earlier. In its `.git`, `branch` is checked out.
+    ///
+    /// # Errors
+    /// [`Error::Git`] when the commit is not in the mirror or holds a path that must not be checked out.
+    pub async fn base_tree(&self, commit: &Oid, branch: &Branch) -> Result<BaseTree, Error> {
+        let trees = self.repos.trees_dir(&self.key);
+        at("make", &trees, std::fs::create_dir_all(&trees))?;
+        let dir = trees.join(commit.as_str());
+        let lock_file = dir.with_extension("lock");
+        loop {
+            let lease = lock::shared(lock_file.clone(), "the base tree").await?;
+            if dir.exists() {
+                lease.mark_used();
+                let inside = inside::layer(self, &dir, commit, branch).await?;
+                let layers = vec![inside, dir.join(WORK)];
+                return Ok(BaseTree { commit: commit.clone(), layers, dir, _lease: Arc::new(lease) });
+            }
+            drop(lease);
+            // Between the two locks another process may build or evict it, so that everything is looked at again.
+            let _building = lock::exclusive(lock_file.clone(), "the base tree").await?;
+            if !dir.exists() {
+                self.build(commit, &dir).await?;
+                let (trees, scratch) = (trees.clone(), self.repos.scratch());
+                blocking(move || evict(&trees, &scratch)).await?;
+            }
+        }
+    }
+
+    /// Checks the commit out in a temporary folder, which becomes `dir` once it is whole.
+    async fn build(&self, commit: &Oid, dir: &Path) -> Result<(), Error> {
+        let scratch = Scratch::new(&self.repos.scratch())?;
+        let new = scratch.path().join("tree");
+        let work = new.join(WORK);
+        at("make", &work, std::fs::create_dir_all(&work))?;
+        let index = new.join(inside::INDEX);
+        let within = |doing: &str, args: &[&str]| {
+            let call = self.call(doing, args).env("GIT_INDEX_FILE", &index).env("GIT_WORK_TREE", &work);
+            inside::stat_settings(call).config("core.fsync", "none")
+        };
+        git::run(within("read the base", &["read-tree", commit.as_str()])).await?.success()?;
+        let checkout = within("check the base out", &["checkout-index", "--all", "--quiet"]);
+        git::run(checkout.config("checkout.workers", "0")).await?.success()?;
+        self.describe(commit, &new).await?;
+        let (folder, at_s) = (work.clone(), settle::committed_at(&new)?);
+        blocking(move || settle::settle(&folder, at_s)).await?;
+        // Only now are the files as they stay, so that the index can note what they look like.
+        git::run(within("index the base", &["update-index", "-q", "--refresh"])).await?.success()?;
+        at("move a base tree to", dir, std::fs::rename(&new, dir))
+    }
+
+    /// Notes beside the checkout what it holds, for those who must not ask git for each path.
+    async fn describe(&self, commit: &Oid, new: &Path) -> Result<(), Error> {
+        let list = self.call("list the base", ["ls-tree", "-r", "-z", "--full-tree", commit.as_str()]);
+        let listing = git::run(list.stdout_bytes_max(manifest::BYTES_MAX)).await?;
+        if listing.overflow {
+            return Err(Error::TooLarge { what: "the repository holds too many files".to_owned() });
+        }
+        Manifest::write(new, &listing.success()?.stdout)?;
+        let time = self
+            .call("read the base", ["show", "-s", "--no-show-signature", "--format=%ct", commit.as_str()]);
+        settle::note_commit_time(new, &git::run(time).await?.success()?.text())
+    }
+}
+
+/// Removes the trees that were not used for the longest time; never one that is in use.
+fn evict(trees: &Path, scratch: &Path) -> Result<(), Error> {
+    let mut found = Vec::new();
+    for entry in at("list", trees, std::fs::read_dir(trees))?.flatten() {
+        let dir = entry.path();
+        if dir.extension().is_none() {
+            let used = std::fs::metadata(dir.with_extension("lock")).and_then(|meta| meta.modified());
+            found.push((used.unwrap_or(std::time::UNIX_EPOCH), dir));
+        }
+    }
+    found.sort();
+    let mut surplus = found.len().saturating_sub(TREES_MAX);
+    for (_, dir) in found {
+        if surplus == 0 {
+            break;
+        }
+        let lock_file = dir.with_extension("lock");
+        let Some(_unused) = lock::try_exclusive(&lock_file)? else { continue };
+        // Out of sight first: nobody may find half of it.
+        let grave = Scratch::new(scratch)?;
+        let gone =
+            std::fs::rename(&dir, grave.path().join("tree")).and_then(|()| std::fs::remove_file(&lock_file));
+        match gone {
+            Ok(()) => surplus -= 1,
+            Err(error) => warn!("The base tree {} cannot be removed: {error}", dir.display()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Locks between processes, on files that stay empty.
+
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::{Error, at};
+
+/// A holder may be in the middle of a first clone of a large repository.
+const WAIT_MAX: Duration = Duration::from_secs(30 * 60);
+/// The first pause between two tries.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+/// Pauses grow up to this: short enough to be unnoticed, long enough to cost nothing.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// A lock that is held until this value is dropped, or the process ends.
+#[derive(Debug)]
+pub(crate) struct Held {
+    file: File,
+}
+
+impl Held {
+    /// Notes that what is locked was used just now.
+    pub(crate) fn mark_used(&self) {
+        // The order of eviction suffers if this fails, nothing else.
+        let _unmarked = self.file.set_modified(std::time::SystemTime::now());
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Shared,
+    Exclusive,
+}
+
+/// Waits for the lock that only one can hold.
+pub(crate) async fn exclusive(path: PathBuf, what: &str) -> Result<Held, Error> {
+    wait(path, what, Kind::Exclusive).await
+}
+
+/// Waits for the lock that many can hold while nobody holds it exclusively.
+pub(crate) async fn shared(path: PathBuf, what: &str) -> Result<Held, Error> {
+    wait(path, what, Kind::Shared).await
+}
+
+/// The lock that only one can hold, if nobody holds it.
+pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Held>, Error> {
+    attempt(path, Kind::Exclusive)
+}
+
+/// Asks again and again: a thread that waits inside the system could not be given up.
+async fn wait(path: PathBuf, what: &str, kind: Kind) -> Result<Held, Error> {
+    let deadline = tokio::time::Instant::now() + WAIT_MAX;
+    let mut pause = PAUSE_MIN;
+    loop {
+        if let Some(held) = attempt(&path, kind)? {
+            return Ok(held);
+        }
+        if tokio::time::Instant::now() > deadline {
+            return Err(Error::Busy { what: what.to_owned() });
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+fn attempt(path: &Path, kind: Kind) -> Result<Option<Held>, Error> {
+    let opened = File::options().create(true).truncate(false).read(true).write(true).open(path);
+    let file = at("open", path, opened)?;
+    let locked = match kind {
+        Kind::Shared => file.try_lock_shared(),
+        Kind::Exclusive => file.try_lock(),
+    };
+    match locked {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(source)) => {
+            return Err(Error::system(format!("lock {}", path.display()), source));
+        }
+    }
+    // Whoever evicts a tree removes its lock file: a lock on a file that is gone excludes nobody.
+    let ours = at("look at", path, file.metadata())?;
+    let same =
+        std::fs::metadata(path).is_ok_and(|there| there.ino() == ours.ino() && there.dev() == ours.dev());
+    Ok(same.then_some(Held { file }))
+}
