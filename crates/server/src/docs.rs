@@ -1,0 +1,112 @@
+//! The documents that are made from the code: `docs/openapi.json`, `docs/events.md`, `docs/errors.md`.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use utoipa::PartialSchema as _;
+
+use crate::error::Code;
+use crate::openapi;
+use crate::wire::{catalogue, fields};
+
+/// `docs/openapi.json`.
+pub fn openapi_json() -> String {
+    String::from_utf8_lossy(&openapi::json()).into_owned()
+}
+
+/// `docs/events.md`: every type of event, with its fields.
+pub fn events_markdown() -> String {
+    let mut text = String::from(
+        "# Events\n\n\
+         <!-- Made from the code by `UPDATE_DOCS=1 cargo test --release -p server`; a test compares them. -->\n\n\
+         `POST /code` and `GET /v1/sessions/{id}/events` send these as server-sent events: an `id` line, which is the \
+         place of the event in the session's log, and a `data` line of ASCII JSON. Ids rise and may skip. The final event, \
+         `complete` or `error`, comes exactly once and is the last. A `null` stands for what there is not.\n\n\
+         ## Every event\n\n",
+    );
+    fields_table(&mut text, &serde_json::json!(fields::Event::schema()));
+    for kind in catalogue() {
+        let _ = write!(text, "## `{}`\n\n{}\n\n", kind.name, kind.about);
+        if let Some(own) = &kind.fields {
+            fields_table(&mut text, &serde_json::json!(own));
+        }
+        for (name, schema) in &kind.named {
+            let _ = write!(text, "`{name}`:\n\n");
+            fields_table(&mut text, &serde_json::json!(schema));
+        }
+    }
+    text.push_str(OLDER_FORMS);
+    text
+}
+
+const OLDER_FORMS: &str = "\
+## The final event for older clients
+
+The path of the request alone decides; the fields above stand beside these.
+
+| path | success | failure |
+|---|---|---|
+| `/api/v1/code` | `type` is `Success`, `context {pr_url, branch_name, commit_hash, changes_made[]}` | `type` is `Error`, `error`, `error_type` |
+| `/api/code` | `type` is `success`, `step` is `complete`, `progress` is 100, `extra_data {pr_url, pr_number, branch_name, total_duration_ms, ai_provider}` | `type` is `error` |
+";
+
+/// `docs/errors.md`: every `code` of a problem document.
+pub fn errors_markdown() -> String {
+    let mut text = String::from(
+        "# Errors\n\n\
+         <!-- Made from the code by `UPDATE_DOCS=1 cargo test --release -p server`; a test compares them. -->\n\n\
+         Whatever cannot be done is answered with `application/problem+json` (RFC 9457): `type`, `title`, `status`, \
+         `detail`, `code`, and `errors[{field, message}]` where fields are refused. It is sent before any stream begins; \
+         then nothing was started. How a session itself fails is told by its final event, see `events.md`.\n\n\
+         | `code` | status | meaning |\n|---|---|---|\n",
+    );
+    for code in Code::ALL {
+        let _ = writeln!(text, "| `{}` | {} | {} |", code.as_str(), code.status().as_u16(), code.about());
+    }
+    text
+}
+
+/// The fields of an object's schema as a table.
+fn fields_table(text: &mut String, schema: &Value) {
+    let mut rows = Vec::new();
+    collect_rows(schema, &mut rows);
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str("| field | type | meaning |\n|---|---|---|\n");
+    for (name, kind, about) in rows {
+        let _ = writeln!(text, "| `{name}` | {kind} | {about} |");
+    }
+    text.push('\n');
+}
+
+/// The fields of `schema`, and of what it is made of.
+fn collect_rows(schema: &Value, rows: &mut Vec<(String, String, String)>) {
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        match part["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+            Some(name) => rows.push(("…".to_owned(), name.to_owned(), format!("the fields of `{name}`"))),
+            None => collect_rows(part, rows),
+        }
+    }
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let about = field["description"].as_str().unwrap_or_default().replace('\n', " ");
+        rows.push((name.clone(), type_of(field), about));
+    }
+}
+
+/// The type of a field in words.
+fn type_of(field: &Value) -> String {
+    if let Some(name) = field["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+        return format!("`{name}`");
+    }
+    if field["type"] == "array" {
+        return format!("list of {}", type_of(&field["items"]));
+    }
+    if let Some(one_of) = field["oneOf"].as_array() {
+        return one_of.iter().map(type_of).collect::<Vec<_>>().join(" or ");
+    }
+    if let Some(types) = field["type"].as_array() {
+        return types.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or ");
+    }
+    field["type"].as_str().unwrap_or("any").to_owned()
+}

@@ -1,0 +1,52 @@
+//! One request, and the whole session as its answer.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+
+use crate::error::{Code, Problem, ProblemDocument};
+use crate::openapi::{EventSchema, SubmissionSchema};
+use crate::rate::Caller;
+use crate::stream::{self, Opening};
+use crate::wire::Form;
+use crate::{App, submission};
+
+/// Start a session and follow it
+///
+/// The answer is the session's events until the final one, as they happen. A client that goes away does not stop the
+/// session: `GET /v1/sessions/{id}/events` goes on where it left. `/api/code` and `/api/v1/code` are the same, with the
+/// final event in the form that their clients wait for.
+#[utoipa::path(
+    post, path = "/code", tag = "sessions",
+    request_body = SubmissionSchema,
+    responses(
+        (status = 200, description = "The events", content(("text/event-stream", item_schema = EventSchema)),
+            headers(("X-Session-Id" = String, description = "The session's id"))),
+        (status = "4XX", description = "The request is refused", content_type = "application/problem+json", body = ProblemDocument),
+        (status = 503, description = "Not now, or not with this set-up", content_type = "application/problem+json", body = ProblemDocument),
+    )
+)]
+pub(crate) async fn code(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let body = submission::read(&headers, body).await?;
+    let request = session::request::parse(&body, &app.rules)?;
+    let id = submission::submit(&app, caller, request, "code").await?;
+    let log = Arc::clone(&app.sessions.store().log);
+    match stream::open(&*log, id, 0).await? {
+        Opening::At(first) => {
+            Ok(stream::respond(log, id, (0, first), Form::of_path(uri.path()), &app.streams))
+        }
+        Opening::NoSession | Opening::Beyond | Opening::BehindTheEnd => {
+            Err(Problem::new(Code::SessionNotFound, format!("session {id} is gone already")))
+        }
+    }
+}

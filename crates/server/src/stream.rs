@@ -1,0 +1,134 @@
+//! A session's log as a stream of server-sent events.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use events::{Entry, Event, SessionId};
+use futures_util::{Stream, StreamExt as _};
+use store::EventLog;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::wire::{self, Form};
+
+/// The first entries are read before the answer begins, so that it can still say that there is no such session. Most
+/// finished sessions fit, and are answered by this one read.
+const FIRST_PAGE: usize = 64;
+/// Clients that lost the connection come back after this.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// How streams are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Streams {
+    /// A comment is sent when nothing happened for so long: proxies close connections that are silent.
+    pub(crate) heartbeat: Duration,
+    /// Ends all streams, for the end of the process.
+    pub(crate) closing: CancellationToken,
+}
+
+/// Where a stream can begin.
+pub(crate) enum Opening {
+    /// Here, with these entries.
+    At(Vec<Entry>),
+    /// After the final entry: nothing will ever come.
+    BehindTheEnd,
+    /// There is no entry at the place after which it should begin.
+    Beyond,
+    /// There is no such session.
+    NoSession,
+}
+
+/// Looks where a stream of `session` after place `seq` can begin.
+pub(crate) async fn open(log: &dyn EventLog, session: SessionId, seq: u64) -> Result<Opening, store::Error> {
+    // One place early, to see whether it is the last one.
+    let mut page = log.read_after(session, seq.saturating_sub(1), FIRST_PAGE).await?;
+    if page.is_empty() {
+        let known = seq > 0 && !log.read_after(session, 0, 1).await?.is_empty();
+        return Ok(if known { Opening::Beyond } else { Opening::NoSession });
+    }
+    if seq > 0 {
+        let before = page.remove(0);
+        if is_final(&before) {
+            return Ok(Opening::BehindTheEnd);
+        }
+    }
+    Ok(Opening::At(page))
+}
+
+/// The stream of `session` that begins with `first`, the entries after place `seq`.
+pub(crate) fn respond(
+    log: Arc<dyn EventLog>,
+    session: SessionId,
+    (seq, first): (u64, Vec<Entry>),
+    form: Form,
+    streams: &Streams,
+) -> Response {
+    let body = Body::from_stream(chunks(log, session, (seq, first), form, streams.clone()));
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        // Nginx would hold the events back otherwise.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(id) = HeaderValue::from_str(&session.to_string()) {
+        headers.insert(HeaderName::from_static("x-session-id"), id);
+    }
+    response
+}
+
+/// The body: each event in one piece. Nothing is read ahead of the client: while it does not take a chunk, nobody asks
+/// this stream for the next one, and the entries wait in the log.
+fn chunks(
+    log: Arc<dyn EventLog>,
+    session: SessionId,
+    (seq, first): (u64, Vec<Entry>),
+    form: Form,
+    streams: Streams,
+) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+    async_stream::stream! {
+        yield Ok(Bytes::from(format!("retry: {}\n\n", RETRY.as_millis())));
+        let mut seq = seq;
+        for entry in first {
+            seq = entry.seq;
+            if let Some(event) = wire::event_in(form, &entry) {
+                yield Ok(Bytes::from(event.to_sse()));
+            }
+            if is_final(&entry) {
+                return;
+            }
+        }
+        let mut rest = Box::pin(store::follow(log, session, seq));
+        loop {
+            let next = tokio::select! {
+                next = tokio::time::timeout(streams.heartbeat, rest.next()) => next,
+                () = streams.closing.cancelled() => return,
+            };
+            match next {
+                Err(_elapsed) => yield Ok(Bytes::from_static(b": still here\n\n")),
+                Ok(None) => return,
+                Ok(Some(Err(error))) => {
+                    // The client comes back with the last id it has seen.
+                    error!(session.id = %session, "A stream of {session} ends early: {error}");
+                    return;
+                }
+                Ok(Some(Ok(entry))) => {
+                    if let Some(event) = wire::event_in(form, &entry) {
+                        yield Ok(Bytes::from(event.to_sse()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn is_final(entry: &Entry) -> bool {
+    matches!(entry.event, Event::SessionEnded(_))
+}

@@ -1,0 +1,86 @@
+//! How the session goes on, as events of the contract.
+
+use std::borrow::Cow;
+
+use events::{
+    AttemptStarted, BaseChosen, BranchPushed, CancelRequested, CommitMade, LimitReached, PullRequestOpened,
+    SandboxOpened, SessionId, SessionRequested, StepStarted, Target,
+};
+
+use super::Parts;
+use super::fields::{Fields, Progress, PullRequest, Status, Warning};
+
+pub(super) fn requested(session: SessionId, requested: &SessionRequested) -> Parts<'_> {
+    let message = format!("Session {session} for {}", requested.request.remote);
+    status(message, Status { session_id: Some(session.to_string()), ..Status::default() })
+}
+
+pub(super) fn taken_up(attempt: u32, started: &AttemptStarted) -> Parts<'_> {
+    let again = if attempt == 1 { String::new() } else { format!(" again, attempt {attempt}") };
+    status(format!("Taken up{again} by backspace {}", started.release), Status::default())
+}
+
+pub(super) fn step(started: &StepStarted) -> Parts<'_> {
+    let (progress, step) = (started.step.progress(), started.step.as_str());
+    ("Progress".into(), (&*started.message).into(), Fields::Progress(Progress { progress, step }))
+}
+
+pub(super) fn base(chosen: &BaseChosen) -> Parts<'_> {
+    let (branch, commit) = (chosen.base.as_str(), chosen.commit.as_str());
+    let fields = Status { branch: Some(branch), commit: Some(commit), session_id: None };
+    status(format!("Starting from {branch} at {commit}"), fields)
+}
+
+pub(super) fn sandbox(opened: &SandboxOpened) -> Parts<'_> {
+    let mut message = format!("Sandbox open ({}): {}", opened.backend, opened.enforced.join(", "));
+    if !opened.soft.is_empty() {
+        message = format!("{message}. Not enforced on this machine: {}", opened.soft.join(", "));
+    }
+    status(message, Status::default())
+}
+
+pub(super) fn commit(made: &CommitMade) -> Parts<'_> {
+    let message = format!("Commit {}: {} (files: {})", made.commit, made.title, made.files.len());
+    status(message, Status { commit: Some(made.commit.as_str()), ..Status::default() })
+}
+
+pub(super) fn pushed(pushed: &BranchPushed) -> Parts<'_> {
+    let (branch, commit) = (pushed.branch.as_str(), pushed.commit.as_str());
+    status(
+        format!("Pushed {branch}"),
+        Status { branch: Some(branch), commit: Some(commit), session_id: None },
+    )
+}
+
+pub(super) fn pull_request(opened: &PullRequestOpened) -> Option<Parts<'_>> {
+    let Target::PullRequest { url, number, branch, draft, .. } = &opened.target else { return None };
+    let message = format!("Pull request {number} is open: {url}");
+    let fields = PullRequest {
+        pr_url: url,
+        number: *number,
+        branch: branch.as_str(),
+        base: opened.base.as_str(),
+        title: &opened.title,
+        draft: *draft,
+    };
+    Some(("PR Created".into(), message.into(), Fields::PullRequest(fields)))
+}
+
+pub(super) fn cancel(asked: &CancelRequested) -> Parts<'_> {
+    status(format!("The session shall end ({})", asked.reason), Status::default())
+}
+
+pub(super) fn limit(reached: &LimitReached) -> Parts<'_> {
+    warning(
+        "budget",
+        format!("The budget of {} is used up; what exists is landed", reached.limit.as_str()).into(),
+    )
+}
+
+pub(super) fn warning<'a>(code: &'a str, message: Cow<'a, str>) -> Parts<'a> {
+    ("Warning".into(), message, Fields::Warning(Warning { code }))
+}
+
+fn status(message: String, fields: Status<'_>) -> Parts<'_> {
+    ("Status".into(), message.into(), Fields::Status(fields))
+}
