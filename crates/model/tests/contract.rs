@@ -282,6 +282,29 @@ async fn a_cut_reply_is_asked_for_again_as_if_it_had_never_begun() {
 }
 
 #[tokio::test]
+async fn a_reply_that_stalls_is_never_taken_for_a_whole_one() {
+    for backend in WIRES {
+        let bench = Bench::new(backend, TASK).await;
+        let (model, conversation) = (bench.open(), conversation());
+        bench.fake.fail_next(Fault::Stall);
+        let stalled = async {
+            while bench.sent().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            // Many more rounds than the rest of a whole reply would take.
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            reply = model.reply(&conversation) => panic!("{backend:?}: {reply:?}"),
+            () = stalled => {}
+        }
+        assert_eq!(model.reply(&conversation).await.unwrap().calls[0].id, "t1");
+    }
+}
+
+#[tokio::test]
 async fn waiting_is_as_long_as_the_provider_says_and_written_down() {
     let policy = Policy { wait_min: std::time::Duration::from_millis(1), tries_max: 3, ..Policy::default() };
     let policy = Policy { wait_max: policy.wait_min, ..policy };

@@ -23,7 +23,7 @@ pub(super) enum Broken {
 impl Prefix {
     /// The prefix with one more part. Cache marks are no part of what was said.
     pub(super) fn push(&mut self, part: &Value) {
-        without_marks(part).to_string().hash(&mut self.0);
+        hash_said(part, &mut self.0);
     }
 
     /// `recorded` with the seal for `text` at this place.
@@ -50,14 +50,23 @@ fn hash_of(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-fn without_marks(value: &Value) -> Value {
+/// Hashes `value` without its cache marks.
+fn hash_said(value: &Value, hasher: &mut DefaultHasher) {
     match value {
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(key, _)| *key != "cache_control")
-            .map(|(key, value)| (key.clone(), without_marks(value)))
-            .collect(),
-        Value::Array(items) => items.iter().map(without_marks).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        Value::Object(fields) => {
+            for (key, value) in fields.iter().filter(|(key, _)| *key != "cache_control") {
+                key.hash(hasher);
+                hash_said(value, hasher);
+            }
+            '}'.hash(hasher);
+        }
+        Value::Array(items) => {
+            items.iter().for_each(|item| hash_said(item, hasher));
+            ']'.hash(hasher);
+        }
+        Value::String(text) => text.hash(hasher),
+        Value::Number(number) => number.hash(hasher),
+        Value::Bool(bool) => bool.hash(hasher),
+        Value::Null => '0'.hash(hasher),
     }
 }
