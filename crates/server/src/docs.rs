@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 use utoipa::PartialSchema as _;
+use utoipa::openapi::{RefOr, Schema};
 
 use crate::error::Code;
 use crate::openapi;
@@ -24,15 +25,15 @@ pub fn events_markdown() -> String {
          `complete` or `error`, comes exactly once and is the last. A `null` stands for what there is not.\n\n\
          ## Every event\n\n",
     );
-    fields_table(&mut text, &serde_json::json!(fields::Event::schema()));
+    fields_table(&mut text, &fields::Event::schema());
     for kind in catalogue() {
         let _ = write!(text, "## `{}`\n\n{}\n\n", kind.name, kind.about);
         if let Some(own) = &kind.fields {
-            fields_table(&mut text, &serde_json::json!(own));
+            fields_table(&mut text, own);
         }
         for (name, schema) in &kind.named {
             let _ = write!(text, "`{name}`:\n\n");
-            fields_table(&mut text, &serde_json::json!(schema));
+            fields_table(&mut text, schema);
         }
     }
     text.push_str(OLDER_FORMS);
@@ -67,7 +68,7 @@ pub fn errors_markdown() -> String {
 }
 
 /// The fields of an object's schema as a table.
-fn fields_table(text: &mut String, schema: &Value) {
+fn fields_table(text: &mut String, schema: &RefOr<Schema>) {
     let mut rows = Vec::new();
     collect_rows(schema, &mut rows);
     if rows.is_empty() {
@@ -75,22 +76,27 @@ fn fields_table(text: &mut String, schema: &Value) {
     }
     text.push_str("| field | type | meaning |\n|---|---|---|\n");
     for (name, kind, about) in rows {
-        let _ = writeln!(text, "| `{name}` | {kind} | {about} |");
+        let _ = writeln!(text, "| {name} | {kind} | {about} |");
     }
     text.push('\n');
 }
 
-/// The fields of `schema`, and of what it is made of.
-fn collect_rows(schema: &Value, rows: &mut Vec<(String, String, String)>) {
-    for part in schema["allOf"].as_array().into_iter().flatten() {
-        match part["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
-            Some(name) => rows.push(("…".to_owned(), name.to_owned(), format!("the fields of `{name}`"))),
-            None => collect_rows(part, rows),
+/// The fields of `schema`, and of what it is made of, in their order.
+fn collect_rows(schema: &RefOr<Schema>, rows: &mut Vec<(String, String, String)>) {
+    match schema {
+        RefOr::Ref(named) => {
+            let name = named.ref_location.rsplit('/').next().unwrap_or_default();
+            rows.push(("…".to_owned(), format!("`{name}`"), "Its fields stand here as well.".to_owned()));
         }
-    }
-    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-        let about = field["description"].as_str().unwrap_or_default().replace('\n', " ");
-        rows.push((name.clone(), type_of(field), about));
+        RefOr::T(Schema::AllOf(all)) => all.items.iter().for_each(|part| collect_rows(part, rows)),
+        RefOr::T(Schema::Object(object)) => {
+            for (name, field) in &object.properties {
+                let field = serde_json::json!(field);
+                let about = field["description"].as_str().unwrap_or_default().replace('\n', " ");
+                rows.push((format!("`{name}`"), type_of(&field), about));
+            }
+        }
+        RefOr::T(_) => {}
     }
 }
 

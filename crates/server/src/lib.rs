@@ -12,7 +12,6 @@ mod stream;
 mod submission;
 pub mod wire;
 
-use std::fmt;
 use std::future::{Future, IntoFuture as _};
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::{ListenerExt as _, TapIo};
-use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use session::Sessions;
 use session::request::Rules;
@@ -41,7 +39,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// How to serve.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// The address to listen on.
     pub listen: SocketAddr,
@@ -53,17 +51,11 @@ pub struct ServerConfig {
     pub submissions_per_minute: Option<NonZero<u32>>,
     /// What may be asked for.
     pub rules: Rules,
-    /// Gives the page of a pull request of a repository on this machine.
-    pub local_page: LocalPage,
     /// A comment is sent on a stream when nothing happened for so long.
     pub heartbeat: Duration,
     /// So long sessions may go on after the end was asked for; then they are cancelled, their work kept.
     pub grace: Duration,
 }
-
-/// Gives the page of the pull request with a number, by the name of the repository in the page's address.
-#[derive(Clone)]
-pub struct LocalPage(pub Arc<dyn Fn(String, u64) -> BoxFuture<'static, Option<String>> + Send + Sync>);
 
 impl ServerConfig {
     /// Serves at `listen` what `rules` allow, to callers on this machine.
@@ -74,16 +66,9 @@ impl ServerConfig {
             cors_origins: Vec::new(),
             submissions_per_minute: None,
             rules,
-            local_page: LocalPage(Arc::new(|_, _| Box::pin(async { None }))),
             heartbeat: HEARTBEAT,
             grace: GRACE,
         }
-    }
-}
-
-impl fmt::Debug for LocalPage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LocalPage")
     }
 }
 
@@ -94,7 +79,6 @@ pub(crate) struct App {
     access: Access,
     rate: Rate,
     streams: Streams,
-    local_page: LocalPage,
     keys: idempotency::Keys,
 }
 
@@ -132,7 +116,6 @@ pub async fn serve_on(
         access: Access { token: config.token, origins: config.cors_origins },
         rate: Rate::new(config.submissions_per_minute),
         streams: Streams { heartbeat: config.heartbeat, closing: closing.clone() },
-        local_page: config.local_page,
         keys: idempotency::Keys::default(),
     });
     let router = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();

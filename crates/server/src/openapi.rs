@@ -1,12 +1,13 @@
 //! The description of the API (OpenAPI 3.2), made from the routes and from the types that they answer with.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use axum::body::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi, OpenApiVersion, RefOr, Schema, SecurityRequirement};
+use utoipa::openapi::{OpenApiVersion, RefOr, Schema, SecurityRequirement};
 use utoipa::{OpenApi as _, PartialSchema, ToSchema};
 
 use crate::routes::CODE_PATHS;
@@ -30,7 +31,7 @@ use crate::wire::{Kind, catalogue, fields};
         crate::routes::ready,
         crate::routes::openapi,
     ),
-    components(schemas(EventSchema, SubmissionSchema))
+    components(schemas(EventSchema, EventsPageSchema, SubmissionSchema))
 )]
 struct Document;
 
@@ -44,7 +45,7 @@ pub(crate) fn json() -> Bytes {
     JSON.clone()
 }
 
-fn document() -> OpenApi {
+fn document() -> Value {
     let mut document = Document::openapi();
     // The `itemSchema` of an event stream is new in 3.2.
     document.openapi = OpenApiVersion::Version32;
@@ -65,120 +66,114 @@ fn document() -> OpenApi {
     let none: [&str; 0] = [];
     document.security =
         Some(vec![SecurityRequirement::new("bearer", none), SecurityRequirement::new("key", none)]);
+    let mut document = json!(document);
+    for (name, schema) in [("Submission", submission()), ("Event", event()), ("EventsPage", events_page())] {
+        document["components"]["schemas"][name] = schema;
+    }
     document
 }
 
-/// The body of a submission. Written here by hand: the reader of requests takes fields apart one by one, to name each
-/// that it refuses.
-#[derive(Debug, Serialize)]
-pub(crate) struct SubmissionSchema;
+/// Declares a schema that is written by hand below: utoipa's own types can say neither `const` nor half of the rest.
+macro_rules! by_hand {
+    ($($(#[$about:meta])* $type:ident $name:literal,)+) => {$(
+        $(#[$about])*
+        #[derive(Debug, Serialize)]
+        pub(crate) struct $type;
 
-impl ToSchema for SubmissionSchema {
-    fn name() -> std::borrow::Cow<'static, str> {
-        "Submission".into()
-    }
-}
+        impl ToSchema for $type {
+            fn name() -> Cow<'static, str> {
+                $name.into()
+            }
 
-impl PartialSchema for SubmissionSchema {
-    fn schema() -> RefOr<Schema> {
-        let text = |about: &str| json!({ "type": "string", "description": about });
-        let whole = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
-        written(json!({
-            "type": "object",
-            "description": "What is asked for. Unknown fields are refused.",
-            "required": ["repoUrl", "prompt"],
-            "additionalProperties": false,
-            "properties": {
-                "repoUrl": text("The repository: https://HOST/OWNER/NAME, OWNER/NAME, or an allowed path. Also `repo_url`."),
-                "prompt": { "type": "string", "minLength": 1, "maxLength": 32000, "description": "What shall be done." },
-                "branch": text("The branch to push. Also `branch_name`."),
-                "base": text("The branch to start from; otherwise the default branch. Also `base_branch`."),
-                "pr_title": text("The pull request's title; otherwise the agent's. Also `title`."),
-                "draft": { "type": "boolean", "description": "Open the pull request as a draft." },
-                "provider": text("The model provider; otherwise the first configured one. Also `ai_provider`."),
-                "model": text("The model; otherwise the provider's default."),
-                "publish": { "type": "string", "enum": ["pr", "branch", "patch"], "description": "How far to go." },
-                "checks": { "type": "array", "maxItems": 20, "items": { "type": "string" }, "description": "Commands run after the work." },
-                "budget": {
-                    "type": "object",
-                    "additionalProperties": false,
-                    "description": "What the session may use up.",
-                    "properties": {
-                        "tokens": whole("Input and output tokens."),
-                        "turns": whole("Replies of the model."),
-                        "minutes": whole("Minutes of active time."),
-                    },
-                },
-            },
-        }))
-    }
-}
-
-/// An event of a session: the catalogue of the wire as a schema.
-#[derive(Debug, Serialize)]
-pub(crate) struct EventSchema;
-
-impl ToSchema for EventSchema {
-    fn name() -> std::borrow::Cow<'static, str> {
-        "Event".into()
-    }
-
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        for kind in catalogue() {
-            schemas.extend(kind.named);
+            fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+                schemas.extend(catalogue().into_iter().flat_map(|kind| kind.named));
+            }
         }
-    }
+
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                Schema::default().into()
+            }
+        }
+    )+};
 }
 
-impl PartialSchema for EventSchema {
-    fn schema() -> RefOr<Schema> {
-        let kinds: Vec<Value> = catalogue().iter().map(of_kind).collect();
-        written(json!({ "description": "An event of a session.", "oneOf": kinds }))
-    }
+by_hand! {
+    /// The body of a submission.
+    SubmissionSchema "Submission",
+    /// An event of a session.
+    EventSchema "Event",
+    /// A page of events.
+    EventsPageSchema "EventsPage",
 }
 
-/// The schema of one kind of event: what all have, its type, its own fields.
-fn of_kind(kind: &Kind) -> Value {
-    let named = match kind.name {
-        // Any name but those that have a kind of their own.
-        "Tool: NAME" => json!({ "type": "string", "pattern": "^Tool: (?!(Read|Search|Edit|Bash)$)" }),
-        name => json!({ "const": name }),
-    };
-    let every = json!(fields::Event::schema());
-    let own = kind.fields.as_ref().map_or_else(|| json!({}), |fields| json!(fields));
+/// The reader of requests takes fields apart one by one, to name each that it refuses; so no type has this schema.
+fn submission() -> Value {
+    let text = |about: &str| json!({ "type": "string", "description": about });
+    let whole = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
+    let address = text("The repository: https://HOST/OWNER/NAME, OWNER/NAME, or an allowed path.");
+    let properties = json!({
+        "repoUrl": address,
+        "repo_url": address,
+        "prompt": { "type": "string", "minLength": 1, "maxLength": 32000, "description": "What shall be done." },
+        "branch": text("The branch to push; otherwise one of our own."),
+        "branch_name": text("The same as `branch`."),
+        "base": text("The branch to start from; otherwise the default branch."),
+        "base_branch": text("The same as `base`."),
+        "pr_title": text("The pull request's title; otherwise the agent's."),
+        "title": text("The same as `pr_title`."),
+        "draft": { "type": "boolean", "description": "Open the pull request as a draft." },
+        "provider": text("The model provider; otherwise the first configured one."),
+        "ai_provider": text("The same as `provider`."),
+        "model": text("The model; otherwise the provider's default."),
+        "publish": { "enum": ["pr", "branch", "patch"], "description": "How far to go; otherwise to a pull request." },
+        "checks": { "type": "array", "maxItems": 20, "items": { "type": "string" }, "description": "Commands run after the work." },
+        "budget": {
+            "type": "object",
+            "additionalProperties": false,
+            "description": "What the session may use up.",
+            "properties": {
+                "tokens": whole("Input and output tokens."),
+                "turns": whole("Replies of the model."),
+                "minutes": whole("Minutes of active time."),
+            },
+        },
+    });
     json!({
-        "title": kind.name,
-        "description": kind.about,
-        "allOf": [every, own, { "properties": { "type": named } }],
+        "type": "object",
+        "description": "What is asked for. Unknown fields are refused, and so are two spellings of one field.",
+        "required": ["prompt"],
+        "oneOf": [{ "required": ["repoUrl"] }, { "required": ["repo_url"] }],
+        "additionalProperties": false,
+        "properties": properties,
     })
 }
 
-/// A page of events.
-#[derive(Debug, Serialize)]
-pub(crate) struct EventsPageSchema;
-
-impl ToSchema for EventsPageSchema {
-    fn name() -> std::borrow::Cow<'static, str> {
-        "EventsPage".into()
-    }
+/// The catalogue of the wire: what all events have, the type, its own fields.
+fn event() -> Value {
+    let of_kind = |kind: &Kind| {
+        let named = match kind.name {
+            // Any name but those that have a kind of their own.
+            "Tool: NAME" => json!({ "type": "string", "pattern": "^Tool: (?!(Read|Search|Edit|Bash)$)" }),
+            name => json!({ "const": name }),
+        };
+        let mut parts = vec![json!(fields::Event::schema()), json!({ "properties": { "type": named } })];
+        parts.extend(kind.fields.as_ref().map(|own| json!(own)));
+        json!({ "title": kind.name, "description": kind.about, "allOf": parts })
+    };
+    let kinds: Vec<Value> = catalogue().iter().map(of_kind).collect();
+    json!({ "description": "An event of a session.", "oneOf": kinds })
 }
 
-impl PartialSchema for EventsPageSchema {
-    fn schema() -> RefOr<Schema> {
-        let event = json!({ "allOf": [{ "$ref": "#/components/schemas/Event" }, { "properties": { "id": { "type": "integer" } } }] });
-        written(json!({
-            "type": "object",
-            "required": ["events", "next_after", "final"],
-            "properties": {
-                "events": { "type": "array", "items": event },
-                "next_after": { "type": "integer", "description": "What to send as `after` for the next ones." },
-                "final": { "type": "boolean", "description": "The session has ended and this page reaches its end." },
-            },
-        }))
-    }
-}
-
-/// A schema from its form as JSON.
-fn written(schema: Value) -> RefOr<Schema> {
-    serde_json::from_value(schema).unwrap_or_else(|_| Schema::default().into())
+fn events_page() -> Value {
+    let id = json!({ "properties": { "id": { "type": "integer", "description": "Its place in the log." } } });
+    json!({
+        "type": "object",
+        "required": ["events", "next_after", "final"],
+        "properties": {
+            "events": { "type": "array", "items": { "allOf": [{ "$ref": "#/components/schemas/Event" }, id] } },
+            "next_after": { "type": "integer", "description": "What to send as `after` for the next ones." },
+            "final": { "type": "boolean", "description": "The page reaches the final event." },
+        },
+    })
 }

@@ -26,7 +26,8 @@ pub(crate) async fn pull_request(
     let none = || Problem::new(Code::NotFound, format!("there is no pull request {number} of {name}"));
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     let wanted = number.parse().ok().filter(|_| plain).ok_or_else(none)?;
-    let text = (app.local_page.0)(name.clone(), wanted).await.ok_or_else(none)?;
+    let page = app.sessions.local_page(&name, wanted).await;
+    let text = page.map_err(|error| Problem::internal("show a pull request", &error))?.ok_or_else(none)?;
     // Plain text: what models and repositories write must not become a page that runs scripts.
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
