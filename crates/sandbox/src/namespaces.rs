@@ -123,7 +123,8 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
     let limits = Limits {
         processes_max: policy.processes_max,
         memory_bytes_max: policy.memory_bytes_max,
-        file_bytes_max: policy.work_bytes_max,
+        // A tmpfs has its own bound, and a program is told of it by an error instead of a signal.
+        file_bytes_max: if place.is_some() { policy.work_bytes_max } else { u64::MAX },
     };
     let started = start::start(&orders, limits, &mut belongings)?;
     Ok(Ready { started, lower, belongings, lifetime: policy.lifetime, terms })
@@ -162,7 +163,8 @@ fn terms(policy: &Policy, on_disk: bool) -> Terms {
         soft: Vec::new(),
     };
     if on_disk {
-        terms.soft.push("disk: the changes are bounded by their file system only".to_owned());
+        let size = mib(policy.work_bytes_max);
+        terms.soft.push(format!("disk: at most {size} a file, but no bound on all of them"));
     } else {
         let (size, files) = (mib(policy.work_bytes_max), policy.work_inodes_max);
         terms.enforced.push(format!("changes of at most {size} and {files} files"));

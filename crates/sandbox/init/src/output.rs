@@ -35,39 +35,56 @@ impl Output {
     }
 
     /// The text: all of it, or its head and its tail with a sentence between them that says how much is left out.
-    pub(crate) fn into_text(mut self) -> String {
-        let kept = self.head.len() + self.tail.len();
-        let tail = self.tail.make_contiguous();
-        if self.total == kept as u64 {
-            self.head.extend_from_slice(tail);
-            let text = String::from_utf8_lossy(&self.head).into_owned();
-            return text;
+    ///
+    /// What is not UTF-8 is replaced, by three bytes for one; so less may be kept than there is.
+    pub(crate) fn into_text(self) -> String {
+        let head_bytes_max = self.bytes_max / 2;
+        let kept = [self.head, Vec::from(self.tail)].concat();
+        if self.total == kept.len() as u64 {
+            let whole = String::from_utf8_lossy(&kept);
+            if whole.len() <= self.bytes_max {
+                return whole.into_owned();
+            }
         }
-        let left_out = self.total - kept as u64;
-        let (head, tail) = (whole_head(&self.head), whole_tail(tail));
-        format!(
-            "{}\n[… {left_out} bytes left out …]\n{}",
-            String::from_utf8_lossy(head),
-            String::from_utf8_lossy(tail)
-        )
+        let (head, tail) = kept.split_at(kept.len().min(head_bytes_max));
+        let (head, head_bytes) = text_of(pieces(head), head_bytes_max);
+        let (tail, tail_bytes) = text_of(pieces(tail).rev(), self.bytes_max - head_bytes_max);
+        let left_out = self.total - (head_bytes + tail_bytes) as u64;
+        let tail: String = tail.into_iter().rev().collect();
+        format!("{}\n[… {left_out} bytes left out …]\n{tail}", String::from_iter(head))
     }
 }
 
-/// `head` without the piece of a character that the cut left at its end.
-fn whole_head(head: &[u8]) -> &[u8] {
-    let begun = head.iter().rev().take(4).position(|byte| byte & 0b1100_0000 != 0b1000_0000);
-    match begun {
-        Some(back) if std::str::from_utf8(&head[head.len() - 1 - back..]).is_err() => {
-            &head[..head.len() - 1 - back]
+/// The characters of `bytes` with the number of bytes that each stands for. A character that the cut before or after
+/// `bytes` went through is left out.
+fn pieces(bytes: &[u8]) -> impl DoubleEndedIterator<Item = (char, usize)> {
+    let begun = bytes.iter().take(3).take_while(|byte| *byte & 0b1100_0000 == 0b1000_0000).count();
+    let chunks: Vec<_> = bytes[begun..].utf8_chunks().collect();
+    let cut_through = |at: usize, invalid: &[u8]| {
+        at + 1 == chunks.len() && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none())
+    };
+    let mut pieces = Vec::new();
+    for (at, chunk) in chunks.iter().enumerate() {
+        pieces.extend(chunk.valid().chars().map(|c| (c, c.len_utf8())));
+        if !chunk.invalid().is_empty() && !cut_through(at, chunk.invalid()) {
+            pieces.push((char::REPLACEMENT_CHARACTER, chunk.invalid().len()));
         }
-        _ => head,
     }
+    pieces.into_iter()
 }
 
-/// `tail` without the piece of a character that the cut left at its beginning.
-fn whole_tail(tail: &[u8]) -> &[u8] {
-    let rest = tail.iter().take(3).take_while(|byte| *byte & 0b1100_0000 == 0b1000_0000).count();
-    &tail[rest..]
+/// As many of `pieces` as fit into `bytes_max`, and how many bytes they stand for.
+fn text_of(pieces: impl Iterator<Item = (char, usize)>, bytes_max: usize) -> (Vec<char>, usize) {
+    let (mut text, mut length, mut stands_for) = (Vec::new(), 0, 0);
+    for (c, bytes) in pieces {
+        length += c.len_utf8();
+        if length > bytes_max {
+            break;
+        }
+        stands_for += bytes;
+        text.push(c);
+    }
+    (text, stands_for)
 }
 
 #[cfg(test)]
@@ -94,6 +111,7 @@ mod tests {
         assert_eq!(text(4, &[b"ab", b"cdefgh", b"ij"]), "ab\n[… 6 bytes left out …]\nij");
         assert_eq!(text(4, &["aöxxxxxöb".as_bytes()]), "a\n[… 7 bytes left out …]\nb");
         assert_eq!(text(0, &[b"x"]), "\n[… 1 bytes left out …]\n");
+        assert_eq!(text(8, &[b"a\xff\xff\xff\xffb"]), "a\u{fffd}\n[… 2 bytes left out …]\n\u{fffd}b");
     }
 
     #[test]

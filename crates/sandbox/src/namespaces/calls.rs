@@ -125,7 +125,9 @@ async fn read_all(mut from: OwnedReadHalf, waiting: &Mutex<Waiting>) -> io::Erro
                     drop(sender.send(said));
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) =>
+            {
                 return io::Error::other("its process 1 has ended");
             }
             Err(error) => return error,

@@ -45,10 +45,10 @@ async fn output_keeps_its_order_its_head_and_its_tail() {
     let Some(sandbox) = world.open().await else { return };
     assert_eq!(sandbox.ok("echo 1; echo 2 >&2; echo 3").await, "1\n2\n3\n");
     assert_eq!(sandbox.ok("printf 'a\\377b'").await, "a\u{fffd}b");
-    let ran = sandbox.sh("echo first; head -c 5000000 /dev/zero | tr '\\0' 'é'; echo last").await;
+    let ran = sandbox.sh("echo first; head -c 5000000 /dev/zero | tr '\\0' '\\377'; echo last").await;
     assert_eq!(ran.output_bytes, 5_000_011);
     assert!(ran.output.starts_with("first\n") && ran.output.ends_with("last\n"));
-    assert!(ran.output.contains("bytes left out") && ran.output.len() < 3 << 20, "{}", ran.output.len());
+    assert!(ran.output.contains("bytes left out") && ran.output.len() < 1_100_000, "{}", ran.output.len());
     sandbox.close().await;
 }
 
@@ -76,10 +76,7 @@ async fn at_the_deadline_the_whole_tree_ends_daemons_too() {
         sleep 1001; sleep 1001";
     let ran = sandbox.sh_for(script, Duration::from_millis(500)).await;
     assert_eq!((ran.output.as_str(), ran.ended), ("begun\n", Ended::TimedOut));
-    assert_eq!(
-        sandbox.ok("grep -c 1001 /proc/[0-9]*/cmdline 2>/dev/null | grep -v :0 | grep -v self || true").await,
-        ""
-    );
+    assert_eq!(sandbox.ok("grep -l '100[1]' /proc/[0-9]*/cmdline 2>/dev/null || true").await, "");
     sandbox.close().await;
 }
 

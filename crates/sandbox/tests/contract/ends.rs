@@ -14,8 +14,17 @@ use crate::world::{Open, World};
 /// What is waited for here takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A time to sleep that no other process of this machine sleeps, to tell processes by.
+pub(crate) fn marker(number: u32) -> String {
+    marker_of(std::process::id(), number)
+}
+
+fn marker_of(process: u32, number: u32) -> String {
+    format!("1001.{process}0{number}")
+}
+
 /// The processes of this machine whose command line holds `marker`.
-pub fn processes_with(marker: &str) -> Vec<i32> {
+pub(crate) fn processes_with(marker: &str) -> Vec<i32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     processes
         .filter_map(|entry| {
@@ -33,7 +42,7 @@ fn field(process: i32, name: &str) -> Option<Vec<i64>> {
 }
 
 /// The real user of a process.
-pub fn owner(process: i32) -> i64 {
+pub(crate) fn owner(process: i32) -> i64 {
     field(process, "Uid").unwrap()[0]
 }
 
@@ -75,12 +84,12 @@ async fn leave_running(sandbox: &Open, marker: &str) {
     sandbox
         .ok(&format!("(setsid sleep {marker} > /dev/null 2>&1 &); sleep {marker} > /dev/null 2>&1 &"))
         .await;
-    assert_eq!(processes_with(marker).len(), 2);
+    until("both run", || processes_with(marker).len() == 2).await;
 }
 
 #[tokio::test]
 async fn closing_leaves_no_process_no_mount_and_no_folder() {
-    for (world, marker) in [(World::new(), "1001.101"), (World::on_disk(), "1001.102")] {
+    for (world, marker) in [(World::new(), &marker(101)), (World::on_disk(), &marker(102))] {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let Some(sandbox) = world.open().await else { return };
         leave_running(&sandbox, marker).await;
@@ -100,7 +109,7 @@ async fn closing_leaves_no_process_no_mount_and_no_folder() {
 async fn dropping_ends_it_too() {
     let world = World::new();
     let Some(sandbox) = world.open().await else { return };
-    let marker = "1001.103";
+    let marker = &marker(103);
     leave_running(&sandbox, marker).await;
     drop(sandbox);
     until("all processes end", || processes_with(marker).is_empty()).await;
@@ -110,7 +119,7 @@ async fn dropping_ends_it_too() {
 async fn when_process_1_is_killed_the_sandbox_is_lost_but_not_its_changes() {
     let world = World::new();
     let Some(sandbox) = world.open().await else { return };
-    let marker = "1001.104";
+    let marker = &marker(104);
     leave_running(&sandbox, marker).await;
     sandbox.ok("echo saved > file").await;
     let command =
@@ -157,7 +166,7 @@ async fn four_at_once_do_not_see_each_other() {
     }
     for (number, sandbox) in all.iter().enumerate() {
         assert_eq!(
-            sandbox.ok("cat which; grep -l 1001.2 /proc/[0-9]*/cmdline | grep -vc self").await,
+            sandbox.ok("cat which; grep -la '^sleep.1001[.]2' /proc/[0-9]*/cmdline | wc -l").await,
             format!("{number}\n1\n")
         );
     }
@@ -172,7 +181,8 @@ async fn four_at_once_do_not_see_each_other() {
 async fn open_and_wait() {
     let world = World::on_disk();
     let Some(sandbox) = world.open().await else { return };
-    leave_running(&sandbox, "1001.105").await;
+    let owner = rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get());
+    leave_running(&sandbox, &marker_of(owner.unsigned_abs(), 105)).await;
     println!("OPENED {}", world.place().display());
     std::future::pending::<()>().await;
 }
@@ -193,7 +203,7 @@ async fn when_the_owner_is_killed_everything_inside_ends_and_the_next_one_sweeps
     assert_eq!(fs::read_dir(&place).unwrap().count(), 1);
     owner.kill().unwrap();
     owner.wait().unwrap();
-    until("all processes end", || processes_with("1001.105").is_empty()).await;
+    until("all processes end", || processes_with(&marker(105)).is_empty()).await;
 
     let mut world = World::on_disk();
     world.config = sandbox::Config::Namespaces(sandbox::namespaces::Config {

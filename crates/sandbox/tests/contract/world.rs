@@ -16,16 +16,16 @@ use sandbox::{Command, Config, Ended, Error, Policy, Ran, Sandbox, Terms, Tree};
 /// Enough for any file of these tests.
 const CONTENT_BYTES_MAX: u64 = 1 << 20;
 
-pub struct World {
-    pub base: tempfile::TempDir,
-    pub tree: Tree,
-    pub config: Config,
-    pub policy: Policy,
+pub(crate) struct World {
+    pub(crate) base: tempfile::TempDir,
+    pub(crate) tree: Tree,
+    pub(crate) config: Config,
+    pub(crate) policy: Policy,
 }
 
 impl World {
     /// A small repository: files, an executable, links, a folder with a few files, awkward names, a `.git` of its own.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let base = tempfile::tempdir().unwrap();
         let tree = base.path().join("tree");
         let git = base.path().join("git");
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// The same with the changes in a folder on disk.
-    pub fn on_disk() -> Self {
+    pub(crate) fn on_disk() -> Self {
         let mut world = Self::new();
         world.config = Config::Namespaces(namespaces::Config {
             changes: Changes::Folder(world.place()),
@@ -69,17 +69,17 @@ impl World {
     }
 
     /// Where the changes of [`World::on_disk`] go.
-    pub fn place(&self) -> PathBuf {
+    pub(crate) fn place(&self) -> PathBuf {
         self.base.path().join("changes")
     }
 
     /// The checked-out files.
-    pub fn files(&self) -> &Path {
+    pub(crate) fn files(&self) -> &Path {
         self.tree.layers.last().unwrap()
     }
 
     /// Nothing when this machine cannot, and nobody said that it must.
-    pub async fn open(&self) -> Option<Open> {
+    pub(crate) async fn open(&self) -> Option<Open> {
         match sandbox::open(&self.config, &self.tree, &self.policy).await {
             Ok(sandbox) => Some(Open(sandbox)),
             #[expect(clippy::disallowed_methods, reason = "the tests' own switch")]
@@ -95,35 +95,35 @@ impl World {
 }
 
 /// An open sandbox.
-pub struct Open(pub Arc<dyn Sandbox>);
+pub(crate) struct Open(pub(crate) Arc<dyn Sandbox>);
 
 impl Open {
     /// Runs a script with time and room enough.
-    pub async fn sh(&self, script: &str) -> Ran {
+    pub(crate) async fn sh(&self, script: &str) -> Ran {
         self.sh_for(script, Duration::from_secs(60)).await
     }
 
-    pub async fn sh_for(&self, script: &str, timeout: Duration) -> Ran {
+    pub(crate) async fn sh_for(&self, script: &str, timeout: Duration) -> Ran {
         let command = Command { script: script.to_owned(), timeout, output_bytes_max: 1 << 20 };
         self.0.run(&command).await.unwrap()
     }
 
     /// Runs a script that must succeed; gives its output.
-    pub async fn ok(&self, script: &str) -> String {
+    pub(crate) async fn ok(&self, script: &str) -> String {
         let ran = self.sh(script).await;
         assert_eq!(ran.ended, Ended::Exited(0), "{script}\n{}", ran.output);
         ran.output
     }
 
     /// Runs a script that must fail in its own way, not in ours.
-    pub async fn fails(&self, script: &str) -> String {
+    pub(crate) async fn fails(&self, script: &str) -> String {
         let ran = self.sh(script).await;
         assert!(matches!(ran.ended, Ended::Exited(1..=126)), "{script}\n{ran:?}");
         ran.output
     }
 
     /// What differs, as text: path, then what stands there.
-    pub async fn changes(&self) -> BTreeMap<String, String> {
+    pub(crate) async fn changes(&self) -> BTreeMap<String, String> {
         let list = self.0.changes().await.unwrap();
         assert!(!list.truncated);
         assert!(list.paths.is_sorted_by(|a, b| a.path < b.path), "sorted, each path once: {:?}", list.paths);
@@ -149,7 +149,7 @@ impl Open {
         }
     }
 
-    pub async fn close(self) -> Terms {
+    pub(crate) async fn close(self) -> Terms {
         self.0.close().await.unwrap();
         self.0.terms().clone()
     }
