@@ -1,18 +1,22 @@
 //! The composition root: from settings to a working set of parts.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use events::{Hosts, Redactor};
+use events::{Hosts, Redactor, Remote};
 use forge::Forge;
-use forge::github::PlainHttp;
+use forge::github::{Pace, PlainHttp};
 use sandbox::namespaces::Changes;
 use secrecy::SecretString;
+use server::ServerConfig;
 use session::request::{LocalRepositories, Rules};
-use session::{Forges, Identity, Limits, LocalShelf, Ports, Problem, Provider, Providers, Sessions, SystemClock};
+use session::{
+    Forges, Identity, Limits, LocalShelf, Ports, Problem, Provider, Providers, Sessions, SystemClock,
+};
 
 use crate::config::{self, Settings};
 use crate::output::Usage;
@@ -23,6 +27,8 @@ const ANTHROPIC_MODEL: &str = "claude-sonnet-5-5";
 const OPENAI_MODEL: &str = "gpt-5.5";
 /// More waiting sessions than this are a queue that nobody's patience outlasts.
 const QUEUED_MAX: usize = 100;
+/// Submissions a minute and caller when nobody says how many.
+const SUBMISSIONS_PER_MINUTE: u32 = 10;
 /// Sessions at work at once when nobody says how many.
 const RUNNING_MAX: usize = 5;
 
@@ -57,10 +63,11 @@ pub(crate) struct Assembled {
 /// Settings that cannot work, a home folder that cannot be written.
 pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Assembled> {
     let home = home(settings)?;
-    let rules = rules(settings, &wishes)?;
+    let rules = rules(settings);
     let providers = providers(settings, wishes.scripted)?;
     let store = store::open(&store_config(settings, &home)?).await.context("cannot open the database")?;
-    let repos = repo::Repos::open(home.join("repos")).await.context("cannot prepare the folder for mirrors")?;
+    let repos =
+        repo::Repos::open(home.join("repos")).await.context("cannot prepare the folder for mirrors")?;
     let shelf = LocalShelf::new(repos.clone(), store.records.clone(), home.join("pulls"));
     let local = forge::open(&forge::Config::Local(shelf.forge_config(wishes.serves_at)))?;
     let mut problems = Vec::new();
@@ -79,11 +86,18 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         command_timeout: seconds(settings, "BACKSPACE_COMMAND_TIMEOUT", 300)?,
         redactor: Arc::new(Redactor::new(settings.secrets())),
         clock: Arc::new(SystemClock),
-        identity: Identity { name: "backspace".to_owned(), email: "backspace@users.noreply.github.com".to_owned() },
+        identity: Identity {
+            name: "backspace".to_owned(),
+            email: "backspace@users.noreply.github.com".to_owned(),
+        },
         home,
         providers,
     };
-    let rules = Rules { providers: ports.providers.names(), ..rules };
+    let local = match wishes.local {
+        LocalRepositories::None => rules.local,
+        wished @ (LocalRepositories::Below(_) | LocalRepositories::Any) => wished,
+    };
+    let rules = Rules { providers: ports.providers.names(), local, ..rules };
     let running_max = settings.parsed("MAX_CONCURRENT_JOBS")?.unwrap_or(RUNNING_MAX);
     if running_max == 0 {
         bail!(Usage("MAX_CONCURRENT_JOBS must be at least 1".to_owned()));
@@ -98,8 +112,10 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
 /// When there is none, or it cannot be made.
 pub(crate) fn home(settings: &Settings) -> Result<PathBuf> {
     let home = settings.text("BACKSPACE_HOME").map(PathBuf::from).or_else(config::default_home);
-    let home = home.context("neither BACKSPACE_HOME nor HOME is set: name a folder for state in BACKSPACE_HOME")?;
-    std::fs::create_dir_all(&home).with_context(|| format!("cannot make {} (BACKSPACE_HOME)", home.display()))?;
+    let home =
+        home.context("neither BACKSPACE_HOME nor HOME is set: name a folder for state in BACKSPACE_HOME")?;
+    std::fs::create_dir_all(&home)
+        .with_context(|| format!("cannot make {} (BACKSPACE_HOME)", home.display()))?;
     keep_private(&home)?;
     home.canonicalize().with_context(|| format!("cannot find {}", home.display()))
 }
@@ -167,21 +183,16 @@ fn seconds(settings: &Settings, name: &str, default: u64) -> Result<Duration> {
     Ok(Duration::from_secs(seconds))
 }
 
-fn rules(settings: &Settings, wishes: &Wishes) -> Result<Rules> {
+/// What the operator allows to be asked for.
+pub(crate) fn rules(settings: &Settings) -> Rules {
     let private = settings.list("BACKSPACE_PRIVATE_HOSTS").into_iter().map(|host| host.to_ascii_lowercase());
-    let below = settings.list("BACKSPACE_LOCAL_REPOS");
-    let local = match &wishes.local {
-        LocalRepositories::None if !below.is_empty() => {
-            LocalRepositories::Below(below.into_iter().map(PathBuf::from).collect())
-        }
-        local => local.clone(),
-    };
-    Ok(Rules {
+    let below: Vec<PathBuf> = settings.list("BACKSPACE_LOCAL_REPOS").into_iter().map(PathBuf::from).collect();
+    Rules {
         hosts: Hosts { private: private.collect() },
-        local,
+        local: if below.is_empty() { LocalRepositories::None } else { LocalRepositories::Below(below) },
         repositories: settings.list("BACKSPACE_REPOS"),
         providers: Vec::new(),
-    })
+    }
 }
 
 /// The providers that have what they need, in the operator's order; a recording stands first.
@@ -199,7 +210,9 @@ fn providers(settings: &Settings, recording: Option<Recording>) -> Result<Provid
         let config = match name.as_str() {
             "anthropic" => anthropic(settings),
             "openai" => openai(settings),
-            other => bail!(Usage(format!("BACKSPACE_PROVIDERS names `{other}`; there are: anthropic, openai"))),
+            other => {
+                bail!(Usage(format!("BACKSPACE_PROVIDERS names `{other}`; there are: anthropic, openai")))
+            }
         };
         providers.extend(config.map(|config| Provider { name, config }));
     }
@@ -239,9 +252,40 @@ fn hosted(settings: &Settings, hosts: &Hosts) -> Result<Vec<(String, Arc<dyn For
     };
     if hosts.private.contains(&config.host) {
         config.plain_http = PlainHttp::Allowed;
+        // A server of one's own counts no calls unless its administrator says so; its refusals are still heeded.
+        config.pace = Pace { between_writes: Duration::ZERO, after_notice: Duration::ZERO, ..config.pace };
     }
     let host = config.host.clone();
     Ok(vec![(host, forge::open(&forge::Config::GitHub(config))?)])
+}
+
+/// The forge on which `remote` lives; nothing for a folder of this machine.
+///
+/// # Errors
+/// Settings that cannot work, or a host for which there are none.
+pub(crate) fn forge_of(
+    settings: &Settings,
+    rules: &Rules,
+    remote: &Remote,
+) -> Result<Option<Arc<dyn Forge>>> {
+    let Remote::Hosted(wanted) = remote else { return Ok(None) };
+    let found = hosted(settings, &rules.hosts)?.into_iter().find(|(host, _)| *host == wanted.host);
+    let (_, forge) = found.with_context(|| format!("no forge is configured for {}", wanted.host))?;
+    Ok(Some(forge))
+}
+
+/// How to serve `assembled` at `listen`.
+///
+/// # Errors
+/// A number that is none.
+pub(crate) fn server_config(settings: &Settings, listen: SocketAddr, rules: Rules) -> Result<ServerConfig> {
+    let submissions = settings.parsed::<u32>("RATE_LIMIT_REQUESTS")?.unwrap_or(SUBMISSIONS_PER_MINUTE);
+    Ok(ServerConfig {
+        token: settings.secret("BACKSPACE_API_TOKEN"),
+        cors_origins: settings.list("BACKSPACE_CORS_ORIGINS"),
+        submissions_per_minute: NonZero::new(submissions),
+        ..ServerConfig::new(listen, rules)
+    })
 }
 
 /// The address to listen on: the flag, `BACKSPACE_LISTEN`, or `HOST` and `PORT`.
@@ -258,9 +302,9 @@ pub(crate) fn listen(settings: &Settings, flag: Option<&str>) -> Result<SocketAd
             format!("{host}:{}", settings.text("PORT").unwrap_or("8000"))
         }
     };
-    let address: SocketAddr = text
-        .parse()
-        .map_err(|_| Usage(format!("`{text}` is no address to listen on, such as 127.0.0.1:8000 or 0.0.0.0:8000")))?;
+    let address: SocketAddr = text.parse().map_err(|_| {
+        Usage(format!("`{text}` is no address to listen on, such as 127.0.0.1:8000 or 0.0.0.0:8000"))
+    })?;
     if !address.ip().is_loopback() && settings.text("BACKSPACE_API_TOKEN").is_none() {
         let why = format!(
             "{address} can be reached by others: set BACKSPACE_API_TOKEN to a long random text that callers must send, \

@@ -10,7 +10,8 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail};
 use secrecy::SecretString;
 
-pub(crate) use settings::{SETTINGS, Setting};
+pub(crate) use settings::for_help;
+use settings::{SETTINGS, Setting};
 
 /// A secret in a file is one line.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -47,7 +48,8 @@ impl Settings {
             settings.take_file(&path)?;
         }
         if let Some(path) = &places.env_file {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
             settings.take(&parse_env_file(&text)?, &path.display().to_string())?;
         }
         settings.take(&environment, "the environment")?;
@@ -71,9 +73,13 @@ impl Settings {
         }
         for name in variables.keys().filter(|name| name.starts_with("BACKSPACE_")) {
             let known = |setting: &&Setting| {
-                setting.names().any(|n| n == name || (setting.secret && name.strip_suffix("_FILE") == Some(n)))
+                setting
+                    .names()
+                    .any(|n| n == name || (setting.secret && name.strip_suffix("_FILE") == Some(n)))
             };
-            if !SETTINGS.iter().any(|setting| known(&setting)) && !settings::CLIENT_ONLY.contains(&name.as_str()) {
+            if !SETTINGS.iter().any(|setting| known(&setting))
+                && !settings::CLIENT_ONLY.contains(&name.as_str())
+            {
                 bail!("{from} sets {name}, which is no setting of this release; see `backspace --help`");
             }
         }
@@ -96,12 +102,16 @@ impl Settings {
                     texts.with_context(|| format!("{shown}: {name} must be a list of strings"))?.join(",")
                 }
                 toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => {
-                    bail!("{shown}: {name} must be a string, a whole number, true, false or a list of strings")
+                    bail!(
+                        "{shown}: {name} must be a string, a whole number, true, false or a list of strings"
+                    )
                 }
             };
             let known = SETTINGS.iter().any(|s| s.names().any(|n| n == name || format!("{n}_FILE") == name));
             if !known {
-                bail!("{shown}: {name} is no setting; the settings have the names of the environment variables");
+                bail!(
+                    "{shown}: {name} is no setting; the settings have the names of the environment variables"
+                );
             }
             variables.insert(name, text);
         }
@@ -110,7 +120,10 @@ impl Settings {
 
     /// The text of a setting, trimmed.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        debug_assert!(SETTINGS.iter().any(|setting| setting.name == name), "{name} is in the table of settings");
+        debug_assert!(
+            SETTINGS.iter().any(|setting| setting.name == name),
+            "{name} is in the table of settings"
+        );
         self.values.get(name).map(|value| value.text.trim()).filter(|text| !text.is_empty())
     }
 
@@ -138,7 +151,11 @@ impl Settings {
     /// A list, separated by commas or spaces.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let text = self.text(name).unwrap_or_default();
-        text.split([',', ' ', '\n']).map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        text.split([',', ' ', '\n'])
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Where a setting came from, for people.
@@ -156,7 +173,9 @@ impl Settings {
 /// The environment, where it is text.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// `--config`, else the user's, else the system's; never one in the current folder, which may be somebody's checkout.
@@ -164,7 +183,8 @@ fn settings_file(places: &Places, environment: &BTreeMap<String, String>) -> Opt
     if places.file.is_some() {
         return places.file.clone();
     }
-    let user = user_folder(environment, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join("backspace/backspace.toml"));
+    let user = user_folder(environment, "XDG_CONFIG_HOME", ".config")
+        .map(|dir| dir.join("backspace/backspace.toml"));
     user.into_iter().chain([PathBuf::from("/etc/backspace/backspace.toml")]).find(|path| path.is_file())
 }
 
@@ -233,7 +253,8 @@ mod tests {
     #[test]
     fn env_files_are_read_as_people_write_them() {
         let text = "# c\nexport A=1\nB=\"two words\" # why\nC='x#y'\nD=plain # note\nE=a=b\n";
-        let expected = variables(&[("A", "1"), ("B", "two words"), ("C", "x#y"), ("D", "plain"), ("E", "a=b")]);
+        let expected =
+            variables(&[("A", "1"), ("B", "two words"), ("C", "x#y"), ("D", "plain"), ("E", "a=b")]);
         assert_eq!(parse_env_file(text).unwrap(), expected);
         assert!(parse_env_file("nonsense").is_err());
         assert!(parse_env_file("A=\"open").is_err());
@@ -253,7 +274,9 @@ mod tests {
         let path = folder.path().join("token");
         std::fs::write(&path, "ghp_value\n").unwrap();
         let mut settings = Settings::default();
-        settings.take(&variables(&[("GITHUB_TOKEN_FILE", path.to_str().unwrap())]), "the environment").unwrap();
+        settings
+            .take(&variables(&[("GITHUB_TOKEN_FILE", path.to_str().unwrap())]), "the environment")
+            .unwrap();
         assert_eq!(settings.text("GITHUB_TOKEN"), Some("ghp_value"));
         assert_eq!(settings.secrets(), BTreeSet::from(["ghp_value"]));
     }

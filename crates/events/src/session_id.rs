@@ -27,6 +27,11 @@ impl SessionId {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
     }
 
+    /// Its random bits, as a seed for whatever shall differ from session to session and be the same in a replay.
+    pub fn chance(&self) -> u64 {
+        self.0.as_u64_pair().1
+    }
+
     /// The last eight hexadecimal digits: random, unlike the first ones, and so fit for a branch name.
     pub fn short(&self) -> String {
         let text = self.0.simple().to_string();

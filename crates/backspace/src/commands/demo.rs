@@ -2,6 +2,7 @@
 
 mod sample;
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -69,7 +70,8 @@ fn lay_out(home: &Path) -> Result<PathBuf> {
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let identity = ["-c", "user.name=Sample", "-c", "user.email=sample@example.org", "-c", "commit.gpgSign=false"];
+    let identity =
+        ["-c", "user.name=Sample", "-c", "user.email=sample@example.org", "-c", "commit.gpgSign=false"];
     git(&folder, &["init", "--quiet", "--initial-branch=main"])?;
     git(&folder, &["add", "--all"])?;
     git(&folder, &[&identity[..], &["commit", "--quiet", "--message=A small API"]].concat())?;
@@ -115,7 +117,8 @@ fn how_to_look(repository: &Path) -> Result<()> {
     let branches = String::from_utf8_lossy(&branches.stdout);
     let Some(branch) = branches.lines().next() else { return Ok(()) };
     let diff = Command::new("git")
-        .args(["diff", &format!("main...{branch}")])
+        .args(["diff", if std::io::stderr().is_terminal() { "--color=always" } else { "--color=never" }])
+        .arg(format!("main...{branch}"))
         .current_dir(repository)
         .output()
         .context("cannot show the diff of the sample")?;
@@ -124,6 +127,8 @@ fn how_to_look(repository: &Path) -> Result<()> {
     output::say("\nLook at it:");
     output::say(format_args!("  git -C {folder} log --stat main..{branch}"));
     output::say(format_args!("  git -C {folder} diff main...{branch}"));
-    output::say("Try your own: backspace run PATH_OR_URL \"What shall be done\" (needs ANTHROPIC_API_KEY or OPENAI_API_KEY)");
+    output::say(
+        "Try your own: backspace run PATH_OR_URL \"What shall be done\" (needs ANTHROPIC_API_KEY or OPENAI_API_KEY)",
+    );
     Ok(())
 }

@@ -37,7 +37,9 @@ struct FakeModel {
 
 /// A GitHub server with real git over HTTP; keeps everything in a folder.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  backspace dev fake-forge --port 9002 --repo OWNER/NAME=PATH --token dev-token-1234")]
+#[command(
+    after_help = "Example:\n  backspace dev fake-forge --port 9002 --repo OWNER/NAME=PATH --token dev-token-1234"
+)]
 struct FakeForge {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
@@ -93,15 +95,14 @@ async fn fake_forge(asked: FakeForge) -> Result<ExitCode> {
         forge.create_repository(&new, &Seed::Folder(folder.into())).await?;
         output::say(format_args!("{}/{owner}/{name}", forge.url()));
     }
-    let token = Token {
-        login: "dev".to_owned(),
-        access: Access::Workflows,
-        reach: Reach::Everything,
-        sso_url: None,
-    };
+    let token =
+        Token { login: "dev".to_owned(), access: Access::Workflows, reach: Reach::Everything, sso_url: None };
     forge.allow(&asked.token, token);
     let (api, host) = (forge.api_url(), forge.host());
-    output::result(format_args!("GITHUB_API_URL={api} GITHUB_TOKEN={} BACKSPACE_PRIVATE_HOSTS={host}", asked.token));
+    output::result(format_args!(
+        "GITHUB_API_URL={api} GITHUB_TOKEN={} BACKSPACE_PRIVATE_HOSTS={host}",
+        asked.token
+    ));
     output::say("Everything it holds goes when it ends; Ctrl-C ends it.");
     interrupted().await;
     forge.stop().await;

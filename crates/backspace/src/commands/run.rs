@@ -134,7 +134,10 @@ fn scripted(asked: &Run) -> Result<Option<assemble::Recording>> {
         return Ok(None);
     }
     let Some(path) = &asked.model else {
-        return Err(Usage("--provider scripted plays a recording: name its file with --model FILE".to_owned()).into());
+        return Err(Usage(
+            "--provider scripted plays a recording: name its file with --model FILE".to_owned(),
+        )
+        .into());
     };
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the recording {path}"))?;
     Ok(Some(assemble::Recording { name: path.clone(), text }))
@@ -174,12 +177,13 @@ fn body(asked: &Run) -> Result<Value> {
 
 fn prompt(asked: &Run) -> Result<String> {
     match (&asked.prompt_file, asked.prompt.as_deref()) {
-        (Some(path), _) => {
-            std::fs::read_to_string(path).with_context(|| format!("cannot read the prompt in {}", path.display()))
-        }
+        (Some(path), _) => std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the prompt in {}", path.display())),
         (None, Some("-")) => {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("cannot read the prompt from standard input")?;
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .context("cannot read the prompt from standard input")?;
             Ok(text)
         }
         (None, prompt) => Ok(prompt.unwrap_or_default().to_owned()),
@@ -198,7 +202,9 @@ fn usage(error: RequestError) -> anyhow::Error {
             "repoUrl" => "REPO".to_owned(),
             "prompt" => "PROMPT".to_owned(),
             "checks" => "--check".to_owned(),
-            field => field.strip_prefix("budget.").map_or(format!("--{field}"), |bound| format!("--max-{bound}")),
+            field => {
+                field.strip_prefix("budget.").map_or(format!("--{field}"), |bound| format!("--max-{bound}"))
+            }
         };
         format!("{flag} {}", error.message)
     });

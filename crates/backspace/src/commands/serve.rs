@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::assemble::{self, Wishes};
-use crate::config::Settings;
+use crate::config::{Settings, for_help};
 use crate::telemetry;
 
 /// So long living sessions may go on after the process was told to end; then they are cancelled, their work kept.
@@ -21,7 +21,7 @@ const LOOK_AFTER_EVERY: Duration = Duration::from_secs(30);
 ///
 /// POST /code {"repoUrl": …, "prompt": …} answers with server-sent events at once; see /openapi.json.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", for_help()))]
 pub(crate) struct Serve {
     /// The address to listen on; other than loopback needs BACKSPACE_API_TOKEN [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS")]
@@ -34,7 +34,7 @@ Examples:
   curl -N http://127.0.0.1:8000/code -H 'Content-Type: application/json' \\
        -d '{\"repoUrl\": \"https://github.com/OWNER/NAME\", \"prompt\": \"Add input validation\"}'
 
-Settings (environment, or backspace.toml with the same names) are listed in .env.example.";
+`backspace serve --help` lists the settings.";
 
 /// Serves until SIGTERM or Ctrl-C.
 ///
@@ -51,7 +51,9 @@ pub(crate) async fn run(asked: Serve, settings: &Settings) -> Result<ExitCode> {
     }
     let looking_after = tokio::spawn(look_after(sessions.clone()));
     let config = assemble::server_config(settings, listen, assembled.rules)?;
-    server::serve(config, sessions.clone(), told_to_end()).await.with_context(|| format!("cannot serve at {listen}"))?;
+    server::serve(config, sessions.clone(), told_to_end())
+        .await
+        .with_context(|| format!("cannot serve at {listen}"))?;
     looking_after.abort();
     sessions.drain(GRACE).await;
     info!("Every session has its last entry; good-bye");

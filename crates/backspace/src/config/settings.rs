@@ -1,4 +1,6 @@
-//! The table of all settings. `.env.example` and the table in the README are made from it.
+//! The table of all settings. `.env.example` and the help of `serve` are made from it.
+
+use std::fmt::Write as _;
 
 /// A setting.
 #[derive(Debug, Clone, Copy)]
@@ -45,24 +47,50 @@ pub(crate) const SETTINGS: &[Setting] = &[
     secret("OPENAI_API_KEY", "key for OpenAI's Chat Completions API"),
     plain("OPENAI_BASE_URL", "https://api.openai.com/v1", "any server that speaks Chat Completions"),
     plain("OPENAI_MODEL", "gpt-5.5", "the model when a request names none"),
-    plain("BACKSPACE_PROVIDERS", "anthropic,openai", "the providers, the preferred one first; those without a key are passed over"),
-    Setting { also: Some("GITHUB_PAT"), ..secret("GITHUB_TOKEN", "token that may write contents and pull requests") },
+    plain(
+        "BACKSPACE_PROVIDERS",
+        "anthropic,openai",
+        "the providers, the preferred one first; those without a key are passed over",
+    ),
+    Setting {
+        also: Some("GITHUB_PAT"),
+        ..secret("GITHUB_TOKEN", "token that may write contents and pull requests")
+    },
     plain("GITHUB_API_URL", "https://api.github.com", "the API of a GitHub Enterprise server"),
     plain("BACKSPACE_SANDBOX", "namespaces", "where commands run: `namespaces` (Linux, by bubblewrap)"),
-    plain("BACKSPACE_CHANGES", "auto", "where a sandbox's changes live: `memory` (bounded), `folder` (below BACKSPACE_HOME, unbounded), `auto` (memory; a folder where Linux is older than 6.6, said in the events)"),
-    plain("BACKSPACE_TOOLS", "none", "folders outside /usr that sandboxes see as well, read-only, such as ~/.cargo"),
+    plain(
+        "BACKSPACE_CHANGES",
+        "auto",
+        "where a sandbox's changes live: `memory` (bounded), `folder` (below BACKSPACE_HOME, unbounded), `auto` (memory; a folder where Linux is older than 6.6, said in the events)",
+    ),
+    plain(
+        "BACKSPACE_TOOLS",
+        "none",
+        "folders outside /usr that sandboxes see as well, read-only, such as ~/.cargo",
+    ),
     plain("SANDBOX_TIMEOUT", "3600", "seconds that a session's sandbox may live"),
     plain("BACKSPACE_COMMAND_TIMEOUT", "300", "seconds that a single command may run"),
     plain("BACKSPACE_HOME", "$XDG_STATE_HOME/backspace", "folder of the database, mirrors and base trees"),
     plain("DATABASE_URL", "sqlite: in BACKSPACE_HOME", "`sqlite:PATH`"),
-    Setting { also: None, ..plain("BACKSPACE_LISTEN", "127.0.0.1:8000", "address of the service; other than loopback needs BACKSPACE_API_TOKEN") },
+    Setting {
+        also: None,
+        ..plain(
+            "BACKSPACE_LISTEN",
+            "127.0.0.1:8000",
+            "address of the service; other than loopback needs BACKSPACE_API_TOKEN",
+        )
+    },
     plain("HOST", "127.0.0.1", "the address alone, when BACKSPACE_LISTEN is not set"),
     plain("PORT", "8000", "the port alone, when BACKSPACE_LISTEN is not set"),
     secret("BACKSPACE_API_TOKEN", "token that callers of the API must send"),
     plain("BACKSPACE_CORS_ORIGINS", "none", "origins of web pages that may call the API"),
     plain("MAX_CONCURRENT_JOBS", "5", "sessions at work at once"),
     plain("RATE_LIMIT_REQUESTS", "10", "submissions a minute and token (or address)"),
-    plain("BACKSPACE_REPOS", "all that the token can reach", "repositories that may be asked for, such as github.com/OWNER/*"),
+    plain(
+        "BACKSPACE_REPOS",
+        "all that the token can reach",
+        "repositories that may be asked for, such as github.com/OWNER/*",
+    ),
     plain("BACKSPACE_LOCAL_REPOS", "none", "folders below which the service takes repositories by path"),
     plain("BACKSPACE_PRIVATE_HOSTS", "none", "forge hosts that may be private, loopback, or speak http"),
     plain("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as info,sqlx=warn"),
@@ -70,9 +98,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("DEBUG", "false", "true is LOG_LEVEL=debug"),
 ];
 
+/// All settings as a text for `--help`.
+pub(crate) fn for_help() -> String {
+    let mut text = "Settings (environment, or backspace.toml with the same names):\n".to_owned();
+    for Setting { name, default, meaning, .. } in SETTINGS {
+        let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
+        let _ = writeln!(text, "  {name}: {meaning}{default}");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
     use std::path::Path;
 
     use super::*;
@@ -90,9 +127,10 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "who runs the tests says whether documents are written")]
     fn the_example_file_is_the_table() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.env.example");
-        if std::env::vars().any(|(name, _)| name == "UPDATE_DOCS") {
+        if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(&path, env_example()).unwrap();
         }
         let there = std::fs::read_to_string(&path).unwrap();

@@ -55,15 +55,17 @@ impl Live {
 
 /// What is going on after `event`, until the next one.
 fn going_on(event: &Event) -> Option<String> {
-    Some(match event {
-        Event::StepStarted(started) => one_line(&started.message),
-        Event::AgentBriefed(_) | Event::ToolFinished(_) | Event::AgentTold(_) => "The model is thinking".to_owned(),
-        Event::ModelReplied(_) => "Running tools".to_owned(),
-        Event::ModelRetried(retried) => {
-            format!("Waiting {} s to ask the model again", retried.wait_ms.div_ceil(1000))
-        }
-        _ => return None,
-    })
+    if let Event::StepStarted(started) = event {
+        return Some(one_line(&started.message));
+    }
+    if let Event::ModelRetried(retried) = event {
+        return Some(format!("Waiting {} s to ask the model again", retried.wait_ms.div_ceil(1000)));
+    }
+    if matches!(event, Event::ModelReplied(_)) {
+        return Some("Running tools".to_owned());
+    }
+    let asked = matches!(event, Event::AgentBriefed(_) | Event::ToolFinished(_) | Event::AgentTold(_));
+    asked.then(|| "The model is thinking".to_owned())
 }
 
 /// `event` as lines; empty for what people need not see.
@@ -95,7 +97,10 @@ fn lines(event: &Event) -> String {
                 CheckPhase::Before => "before",
                 CheckPhase::After => "after",
             };
-            format!("  {DIM}check {phase}{DIM:#}\n{}", command(&check.command, &check.output, check.exit_code))
+            format!(
+                "  {DIM}check {phase}{DIM:#}\n{}",
+                command(&check.command, &check.output, check.exit_code)
+            )
         }
         Event::ModelRetried(retried) => format!("  {YELLOW}{}{YELLOW:#}", one_line(&retried.reason)),
         Event::Warned(warned) => format!("  {YELLOW}warning: {}{YELLOW:#}", one_line(&warned.message)),
@@ -118,16 +123,21 @@ fn lines(event: &Event) -> String {
 fn tool_lines(tool: &str, shown: &Shown) -> String {
     match shown {
         Shown::Nothing => String::new(),
-        Shown::Read { path, lines } => format!("  {DIM}read{DIM:#} {} {DIM}({lines} lines){DIM:#}", one_line(path)),
+        Shown::Read { path, lines } => {
+            format!("  {DIM}read{DIM:#} {} {DIM}({lines} lines){DIM:#}", one_line(path))
+        }
         Shown::Search { query, matches } => {
             format!("  {DIM}search{DIM:#} {} {DIM}({matches} found){DIM:#}", one_line(query))
         }
         Shown::Bash { command: script, output, exit_code } => command(script, output, *exit_code),
         Shown::Plan { steps } => {
-            let steps = steps.iter().map(|s| format!("  {} {}", if s.done { "✓" } else { "·" }, one_line(&s.text)));
+            let steps =
+                steps.iter().map(|s| format!("  {} {}", if s.done { "✓" } else { "·" }, one_line(&s.text)));
             steps.collect::<Vec<_>>().join("\n")
         }
-        Shown::Other { output, .. } => format!("  {YELLOW}{}: {}{YELLOW:#}", one_line(tool), one_line(output)),
+        Shown::Other { output, .. } => {
+            format!("  {YELLOW}{}: {}{YELLOW:#}", one_line(tool), one_line(output))
+        }
     }
 }
 

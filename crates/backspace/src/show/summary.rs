@@ -1,7 +1,9 @@
 //! The end of a session, for people: where the work is, and the address alone on standard output.
 
 use anstyle::{AnsiColor, Style};
-use events::{Delivery, FileStat, Outcome, Saved, SessionEnded, SessionId, Target, Telemetry, escape_control};
+use events::{
+    Delivery, FileStat, Outcome, Saved, SessionEnded, SessionId, Target, Telemetry, escape_control,
+};
 
 use crate::output;
 
@@ -78,12 +80,14 @@ fn saved(saved: Option<&Saved>) {
         Some(Saved::Branch { branch, commit, .. }) => {
             output::say(format_args!("The work so far is on branch {branch} ({})", commit.short()));
         }
-        Some(Saved::Patch { path, .. }) => output::say(format_args!("The work so far is in {path} (git apply FILE)")),
+        Some(Saved::Patch { path, .. }) => {
+            output::say(format_args!("The work so far is in {path} (git apply FILE)"))
+        }
     }
 }
 
 fn used(telemetry: &Telemetry) -> String {
-    let usd = telemetry.usd.map(|usd| format!(", ${usd:.2}")).unwrap_or_default();
+    let usd = telemetry.usd.filter(|usd| *usd > 0.0).map(|usd| format!(", ${usd:.2}")).unwrap_or_default();
     let seconds = telemetry.duration_ms as f64 / 1000.0;
     let (input, output) = (telemetry.input_tokens, telemetry.output_tokens);
     format!("{} turns, {input} + {output} tokens{usd}, {seconds:.1} s. Session", telemetry.turns)

@@ -81,7 +81,11 @@ fn events_can_be_had_one_a_line() {
 fn outcomes_have_exit_codes() {
     let home = tempfile::tempdir().unwrap();
     assert_eq!(run(home.path(), &[calls([finish()])], &[]).status.code(), Some(3), "nothing to change");
-    assert_eq!(run(home.path(), &[calls([the_fix()])], &["--max-turns", "1"]).status.code(), Some(4), "budget");
+    assert_eq!(
+        run(home.path(), &[calls([the_fix()])], &["--max-turns", "1"]).status.code(),
+        Some(4),
+        "budget"
+    );
     assert_eq!(run(home.path(), &[], &[]).status.code(), Some(1), "the recording has no reply");
 }
 
@@ -89,7 +93,10 @@ fn outcomes_have_exit_codes() {
 fn wrong_usage_says_what_is_wrong_and_starts_nothing() {
     let home = tempfile::tempdir().unwrap();
     for (arguments, said) in [
-        (vec!["run", "https://user:secret@github.com/o/n", "x"], "must not hold a user name, password or token"),
+        (
+            vec!["run", "https://user:secret@github.com/o/n", "x"],
+            "must not hold a user name, password or token",
+        ),
         (vec!["run", "http://127.0.0.1/o/n", "x"], "only https:// is taken"),
         (vec!["run", "/nonexistent", "x"], "there is no folder"),
         (vec!["run", "o/n", "  "], "PROMPT must have 1 to 32000 characters"),
@@ -107,14 +114,23 @@ fn wrong_usage_says_what_is_wrong_and_starts_nothing() {
         assert!(err.contains(said), "{arguments:?} said: {err}");
         assert!(!err.contains("secret@"), "{err}");
     }
-    let misspelt = backspace(home.path()).env("BACKSPACE_REPO", "x").args(["run", "o/n", "x"]).output().unwrap();
+    let misspelt =
+        backspace(home.path()).env("BACKSPACE_REPO", "x").args(["run", "o/n", "x"]).output().unwrap();
     assert!(text(&misspelt.stderr).contains("BACKSPACE_REPO, which is no setting"), "{misspelt:?}");
 }
 
 #[test]
 fn every_command_helps_with_an_example() {
     let home = tempfile::tempdir().unwrap();
-    for command in [vec![], vec!["demo"], vec!["run"], vec!["serve"], vec!["doctor"], vec!["dev", "fake-model"], vec!["dev", "fake-forge"]] {
+    for command in [
+        vec![],
+        vec!["demo"],
+        vec!["run"],
+        vec!["serve"],
+        vec!["doctor"],
+        vec!["dev", "fake-model"],
+        vec!["dev", "fake-forge"],
+    ] {
         let done = backspace(home.path()).args(&command).arg("--help").output().unwrap();
         assert!(text(&done.stdout).contains("Example"), "{command:?} --help has no example");
     }

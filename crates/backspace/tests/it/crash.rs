@@ -74,10 +74,15 @@ async fn a_killed_run_leaves_its_work_and_nothing_that_runs() {
     std::fs::create_dir(&empty).unwrap();
     let done = backspace(home.path()).args(["run", "/nonexistent", "x"]).output().unwrap();
     assert_eq!(done.status.code(), Some(2), "a request that is refused looks after nobody");
-    let mut service = backspace(home.path()).args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::null()).spawn().unwrap();
+    let mut service = backspace(home.path())
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let store = store::open(&store::Config::Sqlite(home.path().join("state/backspace.db"))).await.unwrap();
     let id = entries[0].session;
-    let after: Vec<_> = store::follow(store.log.clone(), id, entries.len() as u64).map(Result::unwrap).collect().await;
+    let after: Vec<_> =
+        store::follow(store.log.clone(), id, entries.len() as u64).map(Result::unwrap).collect().await;
     service.kill().unwrap();
     service.wait().unwrap();
     let Event::SessionEnded(ended) = &after.last().unwrap().event else { panic!("{after:?}") };
@@ -95,21 +100,31 @@ async fn a_service_beside_a_run_leaves_it_alone() {
     let marker = format!("55{}", std::process::id());
     let mut child = start(home.path(), &marker);
     wait_for("the command inside", || processes(&marker) >= 2);
-    let mut service = backspace(home.path()).args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut service = backspace(home.path())
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     // The service looks after the others' leftovers before it listens for long; then it is told to end.
     let listening = std::io::BufRead::lines(std::io::BufReader::new(service.stderr.take().unwrap()));
     let mut lines = listening.map_while(Result::ok);
     assert!(lines.any(|line| line.contains("127.0.0.1:")), "the service does not listen");
     std::thread::sleep(Duration::from_millis(500));
     let before = log(home.path()).await;
-    assert!(!before.iter().any(|entry| matches!(entry.event, Event::SessionEnded(_))), "it was ended by another");
+    assert!(
+        !before.iter().any(|entry| matches!(entry.event, Event::SessionEnded(_))),
+        "it was ended by another"
+    );
     assert!(processes(&marker) >= 2);
     service.kill().unwrap();
     service.wait().unwrap();
     // Ctrl-C ends the run in order.
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT)
+        .unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     wait_for("the end of every process inside", || processes(&marker) == 0);
     let entries = log(home.path()).await;
-    assert!(matches!(&entries.last().unwrap().event, Event::SessionEnded(ended) if matches!(ended.outcome, Outcome::Cancelled { .. })));
+    assert!(
+        matches!(&entries.last().unwrap().event, Event::SessionEnded(ended) if matches!(ended.outcome, Outcome::Cancelled { .. }))
+    );
 }

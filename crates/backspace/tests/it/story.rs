@@ -80,11 +80,18 @@ async fn a_budget_without_work_opens_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_session_keeps_its_work_as_a_patch() {
-    let world = World::local(Bent::replies([calls([the_fix()]), calls([bash("touch started; sleep 600")])])).await;
+    let world =
+        World::local(Bent::replies([calls([the_fix()]), calls([bash("touch started; sleep 600")])])).await;
     let id = world.submit(json!({})).await;
     // The fix is saved; the command that follows never ends by itself.
     let mut seq = 0;
-    while !world.sessions.state(id).await.unwrap().is_some_and(|state| state.saved.is_some() && state.turns == 2) {
+    while !world
+        .sessions
+        .state(id)
+        .await
+        .unwrap()
+        .is_some_and(|state| state.saved.is_some() && state.turns == 2)
+    {
         seq += 1;
         assert!(seq < 3000, "the session does not get to its second turn");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -122,9 +122,11 @@ impl World {
             identity: Identity { name: "backspace".into(), email: "backspace@example.org".into() },
             home: state,
         };
-        let mut rules = Rules { local: LocalRepositories::Any, providers: vec!["scripted".into()], ..Rules::default() };
+        let mut rules =
+            Rules { local: LocalRepositories::Any, providers: vec!["scripted".into()], ..Rules::default() };
         rules.hosts.private.extend(forge.as_ref().map(FakeForge::host));
-        let sessions = Sessions::new(ports, Limits { running_max: bent.running_max, queued_max: 10 }, Vec::new());
+        let sessions =
+            Sessions::new(ports, Limits { running_max: bent.running_max, queued_max: 10 }, Vec::new());
         Self { home, forge, repository, sessions, rules }
     }
 
@@ -212,7 +214,11 @@ fn stable(value: Value) -> Value {
         Value::Object(fields) => {
             let drop = ["duration_ms", "enforced", "soft", "system", "task", "release", "trace_id"];
             Value::Object(
-                fields.into_iter().filter(|(name, _)| !drop.contains(&name.as_str())).map(|(n, v)| (n, stable(v))).collect(),
+                fields
+                    .into_iter()
+                    .filter(|(name, _)| !drop.contains(&name.as_str()))
+                    .map(|(n, v)| (n, stable(v)))
+                    .collect(),
             )
         }
         Value::Array(items) => Value::Array(items.into_iter().map(stable).collect()),
@@ -224,7 +230,11 @@ fn stable(value: Value) -> Value {
 pub(crate) fn make_repository(folder: &Path) {
     std::fs::create_dir(folder).unwrap();
     std::fs::write(folder.join("calc.sh"), "add() {\n  echo $(($1 - $2))\n}\n").unwrap();
-    std::fs::write(folder.join("test.sh"), ". ./calc.sh\n[ \"$(add 2 3)\" = 5 ] && echo ok || { echo broken; exit 1; }\n").unwrap();
+    std::fs::write(
+        folder.join("test.sh"),
+        ". ./calc.sh\n[ \"$(add 2 3)\" = 5 ] && echo ok || { echo broken; exit 1; }\n",
+    )
+    .unwrap();
     std::fs::write(folder.join("README.md"), "# calc\n").unwrap();
     git(folder, &["init", "--quiet", "--initial-branch=main"]);
     git(folder, &["add", "--all"]);
@@ -274,7 +284,8 @@ pub(crate) fn calls(tools: impl IntoIterator<Item = Value>) -> Value {
 
 /// A tool call; its id is made of the tool's name and arguments, so that the log reads the same each time.
 pub(crate) fn tool(name: &str, input: Value) -> Value {
-    let digest = input.to_string().bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let digest =
+        input.to_string().bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     json!({ "type": "tool_use", "id": format!("toolu_{name}_{digest:08x}"), "name": name, "input": input })
 }
 

@@ -187,14 +187,8 @@ async fn open(
     };
     let opened =
         place.forge.open_pull_request(&new).await.map_err(|error| failure::of_forge(STEP, &error))?;
-    if opened.draft != new.draft {
-        story
-            .warn(
-                STEP,
-                "draft_refused",
-                "The forge takes no drafts here: the pull request is open for review.",
-            )
-            .await?;
+    for warning in &opened.warnings {
+        story.warn(STEP, "pull_request", warning.clone()).await?;
     }
     let mut pause = READ_BACK_PAUSE;
     for _ in 0..READ_BACK_TRIES {

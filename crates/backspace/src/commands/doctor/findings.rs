@@ -1,0 +1,179 @@
+//! What there is to find: git, sandbox, state, model, forge.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use sandbox::{Ended, Tree};
+use session::request::{LocalRepositories, Rules};
+
+use crate::assemble;
+use crate::config::{self, Settings};
+
+/// Older ones lack options that we use.
+const GIT_MIN: (u32, u32) = (2, 37);
+
+/// One thing that was looked at.
+pub(super) struct Finding {
+    pub(super) name: &'static str,
+    pub(super) verdict: Verdict,
+}
+
+/// What was found.
+pub(super) enum Verdict {
+    /// It works.
+    Fine(String),
+    /// It works, but less well than it could.
+    Weak { what: String, mend: String },
+    /// No session can succeed without it.
+    Missing { what: String, mend: String },
+}
+
+/// Looks at everything, the cheap things first.
+pub(super) async fn all(settings: &Settings, repository: Option<&str>) -> Vec<Finding> {
+    let mut found = vec![
+        Finding { name: "git", verdict: git() },
+        Finding { name: "state", verdict: state(settings).await },
+        Finding { name: "sandbox", verdict: sandbox(settings).await },
+    ];
+    found.extend(models(settings));
+    found.push(Finding { name: "forge", verdict: forge(settings) });
+    if let Some(repository) = repository {
+        found.push(Finding { name: "repository", verdict: asked(settings, repository).await });
+    }
+    found
+}
+
+fn missing(what: impl Into<String>, mend: impl Into<String>) -> Verdict {
+    Verdict::Missing { what: what.into(), mend: mend.into() }
+}
+
+fn git() -> Verdict {
+    const MEND: &str = "apt-get install git";
+    let Ok(done) = Command::new("git").arg("--version").env("PATH", config::search_path()).output() else {
+        return missing("git is not installed", MEND);
+    };
+    let text = String::from_utf8_lossy(&done.stdout).trim().to_owned();
+    let numbers: Vec<u32> = text
+        .split(' ')
+        .nth(2)
+        .into_iter()
+        .flat_map(|version| version.split('.').map_while(|part| part.parse().ok()))
+        .collect();
+    match numbers[..] {
+        [major, minor, ..] if (major, minor) >= GIT_MIN => Verdict::Fine(text),
+        _ => missing(format!("{text}: {}.{} or later is needed", GIT_MIN.0, GIT_MIN.1), MEND),
+    }
+}
+
+/// The folder and the database.
+async fn state(settings: &Settings) -> Verdict {
+    let opened: Result<String> = async {
+        let home = assemble::home(settings)?;
+        let config = assemble::store_config(settings, &home)?;
+        store::open(&config).await.context("cannot open the database")?;
+        Ok(home.display().to_string())
+    }
+    .await;
+    match opened {
+        Ok(home) => Verdict::Fine(home),
+        Err(error) => missing(format!("{error:#}"), "Set BACKSPACE_HOME to a folder that can be written"),
+    }
+}
+
+/// Really opens one over an empty tree and runs a command in it.
+async fn sandbox(settings: &Settings) -> Verdict {
+    let tried: Result<Verdict> = async {
+        let home = assemble::home(settings)?;
+        let config = assemble::sandbox_config(settings, &home)?;
+        let empty = tempfile::tempdir_in(&home).context("cannot make a folder")?;
+        let tree = Tree { layers: vec![empty.path().to_owned()] };
+        let opened = sandbox::open(&config, &tree, &assemble::policy(settings)?).await;
+        let sandbox = match opened {
+            Ok(sandbox) => sandbox,
+            Err(sandbox::Error::Unavailable { reason, mend }) => return Ok(missing(reason, mend)),
+            Err(error) => return Err(error.into()),
+        };
+        let command = sandbox::Command {
+            script: "uname -sr; command -v python3 node cargo go java || true".to_owned(),
+            timeout: Duration::from_secs(30),
+            output_bytes_max: 4096,
+        };
+        let ran = sandbox.run(&command).await;
+        let terms = sandbox.terms().clone();
+        sandbox.close().await?;
+        let ran = ran?;
+        if ran.ended != Ended::Exited(0) {
+            return Ok(missing(format!("a command inside ended with {:?}: {}", ran.ended, ran.output), ""));
+        }
+        let tools = ran.output.split_whitespace().collect::<Vec<_>>().join(" ");
+        let what = format!("{}: {}; inside: {tools}", terms.backend, terms.enforced.join(", "));
+        Ok(if terms.soft.is_empty() {
+            Verdict::Fine(what)
+        } else {
+            Verdict::Weak { what, mend: format!("not enforced here: {}", terms.soft.join("; ")) }
+        })
+    }
+    .await;
+    tried.unwrap_or_else(|error| missing(format!("{error:#}"), "See the README's troubleshooting"))
+}
+
+fn models(settings: &Settings) -> Vec<Finding> {
+    let known = [
+        ("anthropic", settings.text("ANTHROPIC_API_KEY").is_some(), "ANTHROPIC_API_KEY"),
+        (
+            "openai",
+            settings.text("OPENAI_API_KEY").is_some() || settings.text("OPENAI_BASE_URL").is_some(),
+            "OPENAI_API_KEY",
+        ),
+    ];
+    let there: Vec<_> = known.iter().filter(|(_, set, _)| *set).collect();
+    if there.is_empty() {
+        let mend = "Set ANTHROPIC_API_KEY or OPENAI_API_KEY (`backspace demo` needs neither)";
+        return vec![Finding { name: "model", verdict: missing("no provider is configured", mend) }];
+    }
+    let fine = |(name, _, variable): &&(&str, bool, &str)| {
+        let from = settings.from(variable);
+        Finding { name: "model", verdict: Verdict::Fine(format!("{name}, key from {from}; not asked")) }
+    };
+    there.iter().map(fine).collect()
+}
+
+fn forge(settings: &Settings) -> Verdict {
+    if settings.text("GITHUB_TOKEN").is_some() {
+        let from = settings.from("GITHUB_TOKEN");
+        return Verdict::Fine(format!("GITHUB_TOKEN from {from}; name a REPO to see what it may do"));
+    }
+    Verdict::Weak {
+        what: "no GITHUB_TOKEN: repositories on this machine, and patches for public ones".to_owned(),
+        mend: "Set GITHUB_TOKEN to a token that may write contents and pull requests".to_owned(),
+    }
+}
+
+/// What the forge says of a repository.
+async fn asked(settings: &Settings, repository: &str) -> Verdict {
+    let said: Result<Verdict> = async {
+        let rules = Rules { local: LocalRepositories::Any, ..assemble::rules(settings) };
+        let address = match rules.address(repository) {
+            Ok(address) => address,
+            Err(message) => return Ok(missing(format!("{repository} {message}"), "")),
+        };
+        let Some(forge) = assemble::forge_of(settings, &rules, &address.remote)? else {
+            return Ok(Verdict::Fine(format!("{} is on this machine", address.remote)));
+        };
+        let repository = forge.repository(&address.remote).await?;
+        let what = format!("{}, default branch {}", repository.remote, repository.default_branch);
+        Ok(if repository.read_only {
+            missing(format!("{what}: archived or disabled"), "Nothing can be pushed there")
+        } else if repository.can_push {
+            Verdict::Fine(format!("{what}, the token may push"))
+        } else {
+            Verdict::Weak {
+                what: format!("{what}, the token may not push"),
+                mend: "Use a token with write access, or --publish patch".to_owned(),
+            }
+        })
+    }
+    .await;
+    said.unwrap_or_else(|error| missing(format!("{error:#}"), "Check the address and GITHUB_TOKEN"))
+}
