@@ -1,12 +1,13 @@
 //! Bare mirrors of repositories: made once, then fetched when the remote's branches have moved.
 
+mod tidying;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use events::{Branch, Oid, Remote, SessionId};
 use sha2::{Digest as _, Sha256};
-use tracing::warn;
 
 use crate::git::{self, Call, Git, Output, Ran};
 use crate::heads::Heads;
@@ -17,10 +18,8 @@ use crate::{Error, Repos, Source, at, lock};
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// A listing of branches is small; a remote that takes longer is not well.
 const LIST_TIMEOUT: Duration = Duration::from_secs(60);
-/// With more packs every look-up gets slower; git's own bound for cleaning up.
-const PACKS_MAX: usize = 50;
-/// Loose objects in one of the 256 folders, so about 7,000 in all; git's own bound for cleaning up.
-const LOOSE_PER_FOLDER_MAX: usize = 27;
+/// Sessions tidy up when they end; so many packs are left only when none came to its end. They cost milliseconds.
+const PACKS_TO_START_WITH_MAX: usize = 200;
 /// Beats what a repository's own `.gitattributes` say, so that every byte is checked out as it was committed.
 const ATTRIBUTES: &str = "* -text -ident -filter -working-tree-encoding\n";
 
@@ -54,11 +53,13 @@ impl Repos {
                 branches = fetched.branches;
                 ran.push(command);
             }
-        } else if is_worn(&dir) {
-            self.tidy(&dir).await?;
         }
         let heads = Arc::new(Heads { branches, head: there.head });
-        Ok((Mirror { repos: self.clone(), key, dir, heads }, ran))
+        let mirror = Mirror { repos: self.clone(), key, dir, heads };
+        if tidying::packs(&mirror.dir) > PACKS_TO_START_WITH_MAX {
+            mirror.tidy().await?;
+        }
+        Ok((mirror, ran))
     }
 
     /// The mirror of `source` as the last fetch left it; nothing when there is none. Asks no remote.
@@ -151,18 +152,6 @@ impl Repos {
         let said = output.said.clone();
         Ok((heads, output.ran(typed, said)))
     }
-
-    /// Gathers loose objects and small packs into few packs. Nothing is lost by it, reachable or not.
-    async fn tidy(&self, dir: &Path) -> Result<(), Error> {
-        let Some(_held) = lock::try_exclusive(&dir.with_extension("lock"))? else { return Ok(()) };
-        let call = self.git.call("tidy the mirror", ["repack", "--geometric=2", "-d", "-q", "-n"]);
-        let output = git::run(call.repository(dir).config("repack.writeBitmaps", "false")).await?;
-        if output.code != 0 {
-            // It only gets slower; the next session tries again.
-            warn!("The mirror {} could not be tidied: {}", dir.display(), output.said);
-        }
-        Ok(())
-    }
 }
 
 impl Mirror {
@@ -236,15 +225,6 @@ async fn init(git: &Git, dir: &Path) -> Result<(), Error> {
 /// Sorts what a remote, or the way to it, answered into what callers can do about it.
 pub(crate) fn reached(output: Output) -> Result<Output, Error> {
     if output.code == 0 { Ok(output) } else { Err(crate::push::unreached(output.into_error())) }
-}
-
-/// Whether objects lie in so many places that it slows every command down.
-fn is_worn(dir: &Path) -> bool {
-    let count = |folder: &str, end: &str| {
-        let entries = std::fs::read_dir(dir.join("objects").join(folder)).into_iter().flatten().flatten();
-        entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(end)).count()
-    };
-    count("pack", ".pack") > PACKS_MAX || count("17", "") > LOOSE_PER_FOLDER_MAX
 }
 
 /// Removes the locks that a killed fetch left.

@@ -129,7 +129,7 @@ impl Recorder {
         Ok(Saved { commit, differs_from_base, skipped: vetted.skipped, colliding })
     }
 
-    /// Ends the process that writes. Not needed for anything to be safe.
+    /// Ends the process that writes, and tidies the mirror when it needs it. Nothing is lost without it.
     ///
     /// # Errors
     /// When the process does not end.

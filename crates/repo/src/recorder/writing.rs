@@ -1,6 +1,8 @@
 //! Writes blobs and commits through one `git fast-import` that lives as long as the session works.
 
 use events::{Oid, RepoPath};
+use tokio::task::JoinSet;
+use tracing::warn;
 
 use super::quoting::quoted;
 use crate::Error;
@@ -10,6 +12,8 @@ use crate::mirror::Mirror;
 
 /// So many answers fit into a pipe that nobody reads from yet.
 const UNREAD_ANSWERS_MAX: usize = 256;
+/// Each step is a pack. git keeps its hands off those of a living process, so that it is renewed after so many.
+const PACKS_MAX: u32 = 64;
 /// Steps are made by us, whoever is the author of the commit that is delivered.
 const AUTHOR: &str = "backspace <backspace@localhost>";
 
@@ -35,13 +39,15 @@ pub(super) struct Writer {
     /// Steps carry the base's time: the log knows the true one, and equal work gives equal commits.
     at_s: u64,
     process: Option<Process>,
+    /// Ended with this value, at the latest.
+    tidying: JoinSet<()>,
 }
 
 #[derive(Debug)]
 struct Process {
     stream: Stream,
-    /// Whether it was told of the tip.
-    is_on_tip: bool,
+    /// How many commits it has made; before the first it does not know of the tip.
+    commits: u32,
     /// Blobs whose names were asked for and not yet read.
     unread: usize,
     read: Vec<Oid>,
@@ -49,7 +55,7 @@ struct Process {
 
 impl Writer {
     pub(super) fn new(mirror: Mirror, hidden: String, tip: Oid, at_s: u64) -> Self {
-        Self { mirror, hidden, tip, at_s, process: None }
+        Self { mirror, hidden, tip, at_s, process: None, tidying: JoinSet::new() }
     }
 
     /// Stores a blob; [`Writer::oids`] gives the names in the same order.
@@ -77,7 +83,7 @@ impl Writer {
         let mut text =
             format!("commit {}\nmark :1\ncommitter {AUTHOR} {at} +0000\ndata 5\nStep\n", self.hidden)
                 .into_bytes();
-        if !process.is_on_tip {
+        if process.commits == 0 {
             text.extend(format!("from {}\n", self.tip).bytes());
         }
         // Deletions first: a file may take the place of a folder, and a folder that of a file.
@@ -95,17 +101,34 @@ impl Writer {
         let answers = process.stream.answers(2).await?;
         let commit = answers.first().and_then(|line| line.parse::<Oid>().ok());
         let commit = commit.ok_or_else(|| odd_answer(&answers))?;
-        process.is_on_tip = true;
+        process.commits += 1;
         self.tip = commit.clone();
-        self.process = Some(process);
+        if process.commits < PACKS_MAX {
+            self.process = Some(process);
+        } else {
+            process.stream.close().await?;
+            self.tidy_meanwhile().await;
+        }
         Ok(commit)
     }
 
-    pub(super) async fn close(self) -> Result<(), Error> {
-        match self.process {
-            Some(process) => process.stream.close().await,
-            None => Ok(()),
+    pub(super) async fn close(mut self) -> Result<(), Error> {
+        if let Some(process) = self.process.take() {
+            process.stream.close().await?;
         }
+        while self.tidying.join_next().await.is_some() {}
+        self.mirror.tidy().await
+    }
+
+    /// While the agent goes on; there is never more than one at it.
+    async fn tidy_meanwhile(&mut self) {
+        while self.tidying.join_next().await.is_some() {}
+        let mirror = self.mirror.clone();
+        self.tidying.spawn(async move {
+            if let Err(error) = mirror.tidy().await {
+                warn!("A mirror could not be tidied: {error}");
+            }
+        });
     }
 
     fn take(&mut self) -> Result<Process, Error> {
@@ -120,9 +143,9 @@ impl Process {
     fn start(mirror: &Mirror) -> Result<Self, Error> {
         // With `--force` the ref also goes back: after a crash it may be a step ahead of the log.
         let call = mirror.call("save the step", ["fast-import", "--quiet", "--force", "--date-format=raw"]);
-        // A few objects are written loose, not as one pack a step; these, too, are to be on disk.
-        let call = call.config("core.fsync", "committed").config("fastimport.unpackLimit", "100");
-        Ok(Self { stream: Stream::start(&call)?, is_on_tip: false, unread: 0, read: Vec::new() })
+        // One pack a step is three files to bring to disk; loose objects would be one for each blob and folder.
+        let call = call.config("core.fsync", "committed").config("fastimport.unpackLimit", "0");
+        Ok(Self { stream: Stream::start(&call)?, commits: 0, unread: 0, read: Vec::new() })
     }
 
     async fn blob(&mut self, bytes: &[u8]) -> Result<(), Error> {

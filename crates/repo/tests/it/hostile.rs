@@ -15,7 +15,7 @@ use crate::world::{World, contents, git, main_branch, run};
 fn trap(dir: &Path, name: &str) -> String {
     let script = dir.join(name);
     let mark = dir.join("run-by-somebody");
-    fs::write(&script, format!("#!/bin/sh\necho {name} >> '{}'\ncat\n", mark.display())).unwrap();
+    fs::write(&script, format!("#!/bin/sh\necho {name} >> '{}'\n", mark.display())).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     script.display().to_string()
 }

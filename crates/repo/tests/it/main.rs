@@ -1,5 +1,7 @@
 //! The crate against real git: repositories, mirrors and work trees in temporary folders.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has failed")]
+
 mod hostile;
 mod inside;
 mod pushing;
