@@ -21,6 +21,10 @@ const FIRST_PAGE: usize = 64;
 /// Clients that lost the connection come back after this.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// When the process ends, a stream ends with what the log holds: with nothing new for so long. Our own sessions have
+/// their final entry by then; those of other processes go on without us.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// How streams are kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Streams {
@@ -106,12 +110,18 @@ fn chunks(
             }
         }
         let mut rest = Box::pin(store::follow(log, session, seq));
+        let mut ending = false;
         loop {
+            let patience = if ending { LAST_WORDS } else { streams.heartbeat };
             let next = tokio::select! {
-                next = tokio::time::timeout(streams.heartbeat, rest.next()) => next,
-                () = streams.closing.cancelled() => return,
+                next = tokio::time::timeout(patience, rest.next()) => next,
+                () = streams.closing.cancelled(), if !ending => {
+                    ending = true;
+                    continue;
+                }
             };
             match next {
+                Err(_elapsed) if ending => return,
                 Err(_elapsed) => yield Ok(Bytes::from_static(b": still here\n\n")),
                 Ok(None) => return,
                 Ok(Some(Err(error))) => {

@@ -29,13 +29,13 @@ pub(super) fn of<'a>(entry: &'a Entry, ended: &'a SessionEnded) -> Parts<'a> {
             complete(message, delivered_fields(id, "budget", delivery, telemetry))
         }
         Outcome::Cancelled { saved } => {
-            let message = format!("The session was cancelled.{}", whereabouts(saved.as_ref()));
+            let message = format!("The session was cancelled{}", whereabouts(saved.as_ref()));
             let about = About { code: "cancelled", step: None, hint: None };
             error(id, message, about, saved.as_ref(), telemetry)
         }
         Outcome::Failed(failure) => {
             let Failure { code, step, reason, hint, saved } = failure;
-            let message = format!("{reason}{}", whereabouts(saved.as_ref()));
+            let message = format!("{}{}", reason.trim_end_matches('.'), whereabouts(saved.as_ref()));
             let about = About { code: code.as_str(), step: Some(step.as_str()), hint: hint.as_deref() };
             error(id, message, about, saved.as_ref(), telemetry)
         }
@@ -91,11 +91,12 @@ fn budget(limit: Limit) -> String {
     format!("The budget of {} ended the session; this is what existed then.", limit.as_str())
 }
 
+/// The end of a sentence that says why there is no success.
 fn whereabouts(saved: Option<&Saved>) -> String {
     match saved {
-        None => String::new(),
-        Some(Saved::Branch { branch, .. }) => format!(" The work so far is on branch {branch}."),
-        Some(Saved::Patch { .. }) => " The work so far is kept as a patch.".to_owned(),
+        None => ".".to_owned(),
+        Some(Saved::Branch { branch, .. }) => format!(". The work so far is on branch {branch}."),
+        Some(Saved::Patch { .. }) => ". The work so far is kept as a patch.".to_owned(),
     }
 }
 

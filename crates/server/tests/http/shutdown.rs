@@ -1,0 +1,27 @@
+//! How the service ends.
+
+use std::time::Duration;
+
+use crate::world::{PATIENCE, Stream, Wishes, World, submission};
+
+#[tokio::test]
+async fn streams_get_their_final_event_before_the_service_ends() {
+    let world =
+        World::with(Wishes { config: |config| config.grace = Duration::from_millis(1), ..Wishes::default() })
+            .await;
+    let mut ours = Stream::of(world.post("/code", &submission()).send().await.unwrap());
+    assert_eq!(ours.next().await.unwrap().id, 1);
+    // A session that another process drives: nothing of ours ends it.
+    let foreign = world.begin(1).await;
+    let mut theirs = world.follow(foreign, 0).await;
+    assert_eq!(theirs.next().await.unwrap().id, 1);
+
+    world.shutdown.cancel();
+    world.open_the_gate();
+    let events = tokio::time::timeout(PATIENCE, ours.rest()).await.expect("the stream does not end");
+    assert_eq!(events.last().unwrap().data["status"], "error");
+    assert!(tokio::time::timeout(PATIENCE, theirs.next()).await.expect("the stream does not end").is_none());
+    tokio::time::timeout(PATIENCE, world.server).await.expect("the service does not end").unwrap().unwrap();
+    let refused = world.client.get(format!("{}/health", world.address)).send().await;
+    assert!(refused.is_err(), "nobody listens any more");
+}
