@@ -18,6 +18,9 @@ const LINKS_MAX: usize = 40;
 /// The kernel gives up on a path while folders are renamed around it; after so many attempts so do we.
 const ATTEMPTS_MAX: usize = 16;
 
+/// The kernel takes no longer path, and no refusal should repeat one.
+const PATH_BYTES_MAX: usize = 4095;
+
 /// An open work tree.
 pub(super) struct Tree {
     root: OwnedFd,
@@ -63,6 +66,12 @@ impl Tree {
 
     /// Finds the place that `asked` names, relative to the work tree or below `/work`.
     pub(super) fn place(&self, asked: &str) -> Result<Place, Refusal> {
+        if asked.len() > PATH_BYTES_MAX {
+            return refuse(format!(
+                "A path has at most {PATH_BYTES_MAX} bytes; this one has {}.",
+                asked.len()
+            ));
+        }
         let relative = inside(Path::new(asked)).filter(|_| !asked.contains('\0'));
         let Some(relative) = relative else {
             return refuse(format!("{asked:?} is not a path in the work tree, which is {WORK}."));

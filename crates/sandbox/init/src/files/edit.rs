@@ -15,7 +15,7 @@ use super::missing::missing;
 use super::replace::replace;
 use super::{FILE_BYTES_MAX, Refusal, is_binary, refuse, size};
 use crate::protocol::{Applied, FileAnswer, Passage, Tier};
-use find::{Match, Needle};
+use find::{Match, Needle, Text};
 use refusal::Which;
 
 /// A call with more passages than this is a rewrite; the whole file is easier to write then.
@@ -81,10 +81,11 @@ pub fn splice(content: &[u8], passages: &[Passage]) -> Result<Spliced, Refusal> 
     if passages.is_empty() || passages.len() > PASSAGES_MAX {
         return refuse(format!("An edit takes 1 to {PASSAGES_MAX} passages; there are {}.", passages.len()));
     }
+    let text = Text::new(content);
     let mut changes = Vec::new();
     for (index, passage) in passages.iter().enumerate() {
         let which = Which { number: index + 1, of: passages.len() };
-        changes.extend(changes_of(content, passage, which)?);
+        changes.extend(changes_of(&text, passage, which)?);
     }
     apply(content, &changes)
 }
@@ -99,45 +100,49 @@ struct Change {
 }
 
 /// The places that one passage replaces, with what stands there afterwards.
-fn changes_of(content: &[u8], passage: &Passage, which: Which) -> Result<Vec<Change>, Refusal> {
-    let Passage { old, new, every, near_line } = passage;
-    let needle = Needle::new(old, new);
+fn changes_of(text: &Text<'_>, passage: &Passage, which: Which) -> Result<Vec<Change>, Refusal> {
+    let needle = Needle::new(&passage.old, &passage.new);
     if needle.given.trim().is_empty() {
         return refuse(refusal::blank(which, &needle.given));
     }
     if needle.old == needle.new {
         return refuse(refusal::same(which));
     }
-    if let Some(line) = elision::placeholder(new, old) {
+    if let Some(line) = elision::placeholder(&needle.new, &needle.old) {
         return refuse(format!("{which}{}", elision::refusal(&line)));
     }
-    let found = find::find(content, &needle);
-    let chosen: Vec<Match> = if *every {
-        let distinct = find::apart(found);
-        if distinct.len() > find::CANDIDATES_MAX {
-            return refuse(refusal::too_many(which));
-        }
-        distinct
-    } else {
-        find::strictest(found)
-    };
-    let chosen = match (chosen.len(), *every) {
-        (0, _) => return refuse(refusal::not_found(content, &needle, which)),
-        (1, _) | (_, true) => chosen,
-        _ => vec![
-            near(content, &chosen, *near_line)
-                .ok_or_else(|| refusal::ambiguous(content, &chosen, which, *near_line))?,
-        ],
-    };
+    let chosen = places(text, &needle, passage, which)?;
     let changes = chosen.into_iter().map(|found| Change {
-        new: rewrite::rewrite(content, &needle, &found),
+        new: rewrite::rewrite(text.content, &needle, &found),
         range: found.range,
         tier: found.tier,
         number: which.number,
     });
-    let changes: Vec<Change> =
-        changes.filter(|change| content[change.range.clone()] != change.new[..]).collect();
+    let is_change = |change: &Change| text.content[change.range.clone()] != change.new[..];
+    let changes: Vec<Change> = changes.filter(is_change).collect();
     if changes.is_empty() { refuse(refusal::nothing_new(which)) } else { Ok(changes) }
+}
+
+/// The one place where a passage stands, or all of them when every one is asked for.
+fn places(text: &Text<'_>, needle: &Needle, passage: &Passage, which: Which) -> Result<Vec<Match>, Refusal> {
+    let found = find::find(text, needle);
+    if found.is_empty() {
+        return refuse(refusal::not_found(text.content, needle, which));
+    }
+    if found.len() > find::CANDIDATES_MAX {
+        return refuse(refusal::too_many(which));
+    }
+    if passage.every {
+        return Ok(find::apart(found));
+    }
+    let found = find::strictest(found);
+    if found.len() == 1 {
+        return Ok(found);
+    }
+    match near(text.content, &found, passage.near_line) {
+        Some(nearest) => Ok(vec![nearest]),
+        None => Err(refusal::ambiguous(text.content, &found, which, passage.near_line)),
+    }
 }
 
 /// Lines between a hint and a place that it can still mean.

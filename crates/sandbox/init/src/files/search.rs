@@ -25,6 +25,8 @@ const MATCHES_MAX: u64 = 2000;
 const FOUND_BYTES_MAX: usize = 256 * 1024;
 /// A search that takes longer should be narrowed down instead.
 const TIME_MAX: Duration = Duration::from_secs(20);
+/// A longer pattern is no question, and no refusal should repeat it.
+const PATTERN_BYTES_MAX: usize = 4096;
 /// A compiled expression beyond this is an attack or an accident.
 const REGEX_BYTES_MAX: usize = 10 << 20;
 /// What one line may take while it is searched; files with longer lines are left out.
@@ -77,8 +79,8 @@ pub(super) fn names(tree: &Tree, scope: &Scope<'_>) -> Result<FileAnswer, Refusa
 }
 
 fn matcher(pattern: &str) -> Result<RegexMatcher, Refusal> {
-    if pattern.is_empty() {
-        return refuse("A search for text needs a pattern.");
+    if pattern.is_empty() || pattern.len() > PATTERN_BYTES_MAX {
+        return refuse(format!("A search for text needs a pattern of 1 to {PATTERN_BYTES_MAX} bytes."));
     }
     let mut builder = RegexMatcherBuilder::new();
     builder.multi_line(true).crlf(true).size_limit(REGEX_BYTES_MAX).dfa_size_limit(REGEX_BYTES_MAX);
@@ -103,6 +105,9 @@ fn files<'a>(
             "{} belongs to git and is never searched. Use git commands in bash.",
             scope.path
         ));
+    }
+    if scope.glob.len() > PATTERN_BYTES_MAX {
+        return refuse(format!("A glob has at most {PATTERN_BYTES_MAX} bytes."));
     }
     let glob = Glob::parse(scope.glob, &place.path)?;
     match place.stands {

@@ -1,5 +1,7 @@
 //! Recognises lines such as `... rest of the code unchanged ...`, which stand for text that was left out.
 
+use super::refusal::LINE_CHARS_MAX;
+
 /// Without one of these it is an ordinary line.
 const TELLING: &[&str] = &[
     "rest",
@@ -89,6 +91,7 @@ pub(in super::super) fn placeholder(new: &str, old: &str) -> Option<String> {
 
 /// Why such a line is not written.
 pub(in super::super) fn refusal(line: &str) -> String {
+    let line: String = line.chars().take(LINE_CHARS_MAX).collect();
     format!(
         "the new text has the line `{line}`, which seems to stand for text left out and was not there before. It would \
          be written as it is, and what it stands for would be lost. Write the text out in full, or replace a smaller \

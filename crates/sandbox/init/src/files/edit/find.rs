@@ -1,5 +1,6 @@
 //! Finds where a passage stands, by the strictest rule that finds it at all.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use memchr::memmem::Finder;
@@ -40,6 +41,22 @@ impl Needle {
     }
 }
 
+/// A file's content with its views, each made when first looked at.
+pub(super) struct Text<'a> {
+    pub(super) content: &'a [u8],
+    views: [OnceCell<View<'a>>; 3],
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(content: &'a [u8]) -> Self {
+        Self { content, views: [const { OnceCell::new() }; 3] }
+    }
+
+    fn view(&self, blind: Blind) -> &View<'a> {
+        self.views[blind as usize].get_or_init(|| View::of_file(self.content, blind))
+    }
+}
+
 /// A place where a passage stands.
 #[derive(Debug, Clone)]
 pub(super) struct Match {
@@ -52,21 +69,21 @@ pub(super) struct Match {
 }
 
 /// All places where the passage stands by the first rule that finds any, in the order of the file; they may overlap.
-/// At most one more than [`CANDIDATES_MAX`].
-pub(super) fn find(content: &[u8], needle: &Needle) -> Vec<Match> {
+/// At most one more than [`CANDIDATES_MAX`], which are then not all.
+pub(super) fn find(text: &Text<'_>, needle: &Needle) -> Vec<Match> {
     let rules: [(Blind, Option<Tier>); 3] = [
         (Blind::LineEndings, None),
         (Blind::TrailingSpace, Some(Tier::Indent)),
         (Blind::Punctuation, Some(Tier::Punctuation)),
     ];
     for (blind, shifted_tier) in rules {
-        let view = View::of_file(content, blind);
-        let found = side_by_side(&view, content, needle, blind);
+        let view = text.view(blind);
+        let found = side_by_side(view, text.content, needle, blind);
         if !found.is_empty() {
             return found;
         }
         let Some(tier) = shifted_tier else { continue };
-        let found = shifted(&view, needle, blind, tier);
+        let found = shifted(view, needle, blind, tier);
         if !found.is_empty() {
             return found;
         }

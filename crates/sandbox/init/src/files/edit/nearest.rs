@@ -11,6 +11,8 @@ const LINES_SHOWN_MAX: usize = 12;
 const LIKENESS_MIN: f64 = 0.5;
 /// Lines compared letter by letter: some tens of milliseconds.
 const COMPARED_LINES_MAX: usize = 20_000;
+/// Lines looked up in the passage: as quick.
+const LOOKED_UP_LINES_MAX: usize = 500_000;
 /// A line that stands so often in the passage tells nothing about the place.
 const SAME_LINES_MAX: usize = 8;
 /// Fewer equal characters than this, such as two braces, may be chance.
@@ -33,7 +35,7 @@ fn by_equal_lines(lines: &[&[u8]], old: &[&str]) -> Option<usize> {
     }
     places.retain(|_, indices| indices.len() <= SAME_LINES_MAX);
     let mut weights: HashMap<usize, usize> = HashMap::new();
-    for (index, line) in lines.iter().enumerate() {
+    for (index, line) in lines.iter().enumerate().take(LOOKED_UP_LINES_MAX) {
         let line = line.trim_ascii();
         for at in places.get(line).into_iter().flatten() {
             *weights.entry(index.saturating_sub(*at)).or_default() += line.len();

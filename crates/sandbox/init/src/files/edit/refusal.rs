@@ -48,7 +48,8 @@ pub(super) fn nothing_new(which: Which) -> String {
 
 pub(super) fn too_many(which: Which) -> String {
     format!(
-        "{which}the old text stands at more than {CANDIDATES_MAX} places. Nothing was done; use sed in bash."
+        "{which}the old text stands at more than {CANDIDATES_MAX} places. Nothing was done. Give more of the lines \
+         around the one that is meant; to replace all, use sed in bash."
     )
 }
 
@@ -73,12 +74,7 @@ pub(super) fn ambiguous(
 ) -> super::Refusal {
     let lines = lines_of(content, found.iter().map(|found| found.range.start));
     let how = found.first().map_or("", |found| how(found.tier));
-    let count = if found.len() > CANDIDATES_MAX {
-        format!("more than {CANDIDATES_MAX}")
-    } else {
-        found.len().to_string()
-    };
-    let mut text = format!("{which}the old text stands at {count} places ({how}):\n");
+    let mut text = format!("{which}the old text stands at {} places ({how}):\n", found.len());
     for (found, line) in found.iter().zip(lines).take(PLACES_SHOWN_MAX) {
         let start = memchr::memrchr(b'\n', &content[..found.range.start]).map_or(0, |at| at + 1);
         let rest = &content[start..];
@@ -107,6 +103,7 @@ pub(super) fn not_found(content: &[u8], needle: &Needle, which: Which) -> String
          Nothing was done."
     );
     if let Some(line) = elision::placeholder(&needle.old, &String::from_utf8_lossy(content)) {
+        let line: String = line.chars().take(LINE_CHARS_MAX).collect();
         let _ = write!(text, "\nIts line `{line}` stands nowhere in the file: write out what it stands for.");
     }
     if content.is_empty() {

@@ -10,7 +10,7 @@ use super::view::without_ending;
 use crate::protocol::Tier;
 
 /// Of passages with more pairs of lines, the lines are compared one by one in their order, which takes no time.
-const PAIRS_MAX: usize = 4_000_000;
+const PAIRS_MAX: usize = 1_000_000;
 
 /// What stands in place of `found` afterwards.
 pub(super) fn rewrite(content: &[u8], needle: &Needle, found: &Match) -> Vec<u8> {

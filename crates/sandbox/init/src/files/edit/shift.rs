@@ -38,8 +38,7 @@ pub(super) fn shifted(view: &View<'_>, needle: &Needle, blind: Blind, tier: Tier
     let mut start = 0;
     for (index, line) in lines.iter().enumerate() {
         if let Some(window) = lines.get(index..index + wanted.len())
-            && let Some(indent) = one_indent(window, &bare, first)
-            && indent != from.as_bytes()
+            && let Some(indent) = other_indent(window, &bare, (first, from.as_bytes()))
         {
             let length: usize = window.iter().map(|line| line.len()).sum();
             let end = if ended { start + length } else { start + length - 1 };
@@ -71,11 +70,12 @@ fn common_indent(old: &[&[u8]], new: &str) -> String {
     String::from_utf8_lossy(common.unwrap_or_default()).into_owned()
 }
 
-/// The indentation that every line of `window` has before the line of `bare`; none when they differ otherwise.
-fn one_indent<'v>(window: &[&'v [u8]], bare: &[&[u8]], first: usize) -> Option<&'v [u8]> {
+/// The indentation, another than `from`, that every line of `window` has before the line of `bare`; none when they differ
+/// otherwise. The line `first` is not blank.
+fn other_indent<'v>(window: &[&'v [u8]], bare: &[&[u8]], (first, from): (usize, &[u8])) -> Option<&'v [u8]> {
     let text = |line: &'v [u8]| line.strip_suffix(b"\n").unwrap_or(line);
     let indent = text(window[first]).strip_suffix(bare[first])?;
-    if !indent.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
+    if indent == from || !indent.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
         return None;
     }
     let alike = window.iter().zip(bare).all(|(line, bare)| {

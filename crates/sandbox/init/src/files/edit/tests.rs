@@ -128,6 +128,9 @@ fn a_passage_that_stands_several_times_is_refused_with_its_lines() {
     assert!(why.contains("     2 |x = 1\n     4 |→x = 1\n"), "{why}");
     let overlapping = refused("aXaXa", &[passage("aXa", "b")]);
     assert!(overlapping.contains("2 places"), "{overlapping}");
+    // The only exact one among the first thousand is not the only one.
+    let many = format!("x\na\n{}x\na\n", "x\r\na\r\n".repeat(1000));
+    assert!(refused(&many, &[passage("x\na\n", "b")]).contains("more than 1000 places"));
     let looser = refused("  a\n  b\n\n    a\n    b\n", &[passage("a\nb\n", "a\nc\n")]);
     assert!(looser.contains("2 places (but for the indentation)"), "{looser}");
 }
@@ -149,8 +152,11 @@ fn every_place_is_replaced_when_asked_for() {
     assert_eq!(content, b"bb\r\nx\nbb\nbb");
     assert_eq!(applied.iter().map(|applied| applied.line).collect::<Vec<_>>(), [1, 3, 4]);
     assert_eq!(applied[0].old, "a\r\n");
-    let many = Passage { every: true, ..passage("a", "b") };
-    assert!(refused(&"a".repeat(1001), &[many]).contains("more than 1000 places"));
+    assert_eq!(splice(b"aaaaa", &[Passage { every: true, ..passage("aa", "b") }]).unwrap().content, b"bba");
+    for old in ["a", "aa"] {
+        let many = Passage { every: true, ..passage(old, "b") };
+        assert!(refused(&"a".repeat(1005), &[many]).contains("more than 1000 places"), "{old}");
+    }
 }
 
 #[test]

@@ -120,7 +120,9 @@ fn searches_that_cannot_be_made_are_refused_with_what_is_wrong() {
     assert!(refused(grep(root, "(?=x)", "", "", 9)).contains("look-around"));
     assert!(refused(grep(root, "a\nb", "", "", 9)).contains("one line at a time"));
     assert!(refused(grep(root, "(a{1000}){1000}", "", "", 9)).contains("size limit"));
-    assert!(refused(grep(root, "", "", "", 9)).contains("needs a pattern"));
+    for pattern in ["", &"x".repeat(5000)] {
+        assert!(refused(grep(root, pattern, "", "", 9)).contains("a pattern of 1 to 4096 bytes"));
+    }
     assert!(refused(grep(root, "x", "", "a[", 9)).contains("glob is not understood"));
     assert!(refused(find(root, "!*.py", "")).contains("cannot exclude"));
     assert!(refused(find(root, "", "")).contains("needs a glob"));

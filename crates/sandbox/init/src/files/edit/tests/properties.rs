@@ -67,7 +67,7 @@ fn line(number: usize, indent: usize) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(5000))]
 
     #[test]
     fn nothing_outside_the_passages_changes_and_all_can_be_put_back(
@@ -102,16 +102,18 @@ proptest! {
     #[test]
     fn an_unchanged_copy_is_applied_exactly_once_or_refused(content in content(), from: Index, to: Index) {
         let old = part(&content, from, to);
-        let places = (0..content.len()).filter(|at| content[*at..].starts_with(old.as_bytes())).count();
+        // A place that begins or ends within a line ending is none.
+        let is_torn = |at: usize| content[..at].ends_with(b"\r") && content[at..].starts_with(b"\n");
+        let places = (0..content.len())
+            .filter(|at| content[*at..].starts_with(old.as_bytes()) && !is_torn(*at) && !is_torn(at + old.len()))
+            .count();
         match splice(&content, &[passage(&old, "NEW")]) {
             Ok(spliced) => {
                 prop_assert_eq!(spliced.applied.len(), 1);
                 prop_assert!(spliced.applied[0].tier != Tier::Exact || places == 1);
             }
-            // A passage that begins or ends within a line ending is none.
             Err(_) => {
-                let torn = old.starts_with('\n') || old.ends_with('\r') || old.contains('\u{feff}');
-                prop_assert!(places != 1 || old.trim().is_empty() || torn, "{:?}", old);
+                prop_assert!(places != 1 || old.trim().is_empty() || old.contains('\u{feff}'), "{:?}", old);
             }
         }
     }
