@@ -149,7 +149,9 @@ fn spelled_out(text: &str) -> String {
 
 /// The host with its port, if it may be reached.
 fn allowed_host(url: &Url, hosts: &Hosts) -> Result<String, AddressError> {
-    let host = url.host_str().ok_or(AddressError::Url)?.trim_start_matches("www.").to_ascii_lowercase();
+    let host = url.host_str().ok_or(AddressError::Url)?.to_ascii_lowercase();
+    // What is left is judged, not what was written: `www.router` must not become `router`.
+    let host = host.strip_prefix("www.").unwrap_or(&host).to_owned();
     let with_port = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
     if hosts.private.contains(&with_port) || hosts.private.contains(&host) {
         return if matches!(url.scheme(), "https" | "http") {
@@ -161,11 +163,8 @@ fn allowed_host(url: &Url, hosts: &Hosts) -> Result<String, AddressError> {
     if url.scheme() != "https" {
         return Err(AddressError::Scheme);
     }
-    // `url` reads every numeric spelling (0x7f.1, 2130706433) as an address, so names are left.
-    let name = match url.host() {
-        Some(Host::Domain(name)) => name,
-        Some(Host::Ipv4(_) | Host::Ipv6(_)) | None => return Err(AddressError::PrivateHost),
-    };
+    // `url` reads every numeric spelling (0x7f.1, 2130706433) as an address; what was stripped is read again.
+    let Ok(Host::Domain(name)) = Host::parse(&host) else { return Err(AddressError::PrivateHost) };
     let local = [".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid"];
     if !name.contains('.')
         || name.ends_with('.')
@@ -246,6 +245,9 @@ mod tests {
             ("https://2130706433/o/n", AddressError::PrivateHost),
             ("https://[::1]/o/n", AddressError::PrivateHost),
             ("https://localhost/o/n", AddressError::PrivateHost),
+            ("https://www.router/o/n", AddressError::PrivateHost),
+            ("https://www.127.0.0.1/o/n", AddressError::Url),
+            ("https://www.www.localhost/o/n", AddressError::PrivateHost),
             ("https://github.com:8443/o/n", AddressError::PrivateHost),
             ("https://github.com/o/n?x=1", AddressError::Extra),
             ("https://github.com/o/n#x", AddressError::Extra),

@@ -189,10 +189,10 @@ impl World {
             text = text.replace(&forge.host(), "FORGE");
         }
         let mut names = BTreeMap::new();
-        let oid = regex::Regex::new(r"\b[0-9a-f]{40}\b").unwrap();
+        let oid = regex::Regex::new(r"\b([0-9a-f]{40}|[0-9a-f]{12})\b").unwrap();
         let text = oid.replace_all(&text, |found: &regex::Captures<'_>| {
             let next = names.len() + 1;
-            format!("<oid {}>", names.entry(found[0].to_owned()).or_insert(next))
+            format!("<oid {}>", names.entry(found[0][..12].to_owned()).or_insert(next))
         });
         let key = regex::Regex::new(r"calc-[0-9a-f]{8}").unwrap();
         key.replace_all(&text, "calc-KEY").into_owned()
