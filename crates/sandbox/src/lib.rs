@@ -29,6 +29,13 @@ pub async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Result<Arc<d
     }
 }
 
+/// The names and versions of what sandboxes are made with on this machine, for people who look for a fault.
+pub fn versions(config: &Config) -> Vec<String> {
+    match config {
+        Config::Namespaces(config) => namespaces::versions(config),
+    }
+}
+
 /// The files that a sandbox starts from. Nothing inside can change them.
 #[derive(Debug, Clone)]
 pub struct Tree {

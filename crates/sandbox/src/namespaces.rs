@@ -69,6 +69,18 @@ pub(crate) async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Resul
     Ok(Arc::new(ready.converse()?))
 }
 
+pub(crate) fn versions(config: &Config) -> Vec<String> {
+    let system = rustix::system::uname();
+    let mut versions =
+        vec![format!("{} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy())];
+    if let Some(bubblewrap) = launcher::program(config.bubblewrap.as_deref())
+        && let Ok(said) = std::process::Command::new(bubblewrap).arg("--version").env_clear().output()
+    {
+        versions.push(String::from_utf8_lossy(&said.stdout).trim().to_owned());
+    }
+    versions
+}
+
 /// A sandbox that is ready, before the conversation is the runtime's.
 struct Ready {
     started: Started,
@@ -95,8 +107,7 @@ fn memory_has_attributes() -> bool {
 
 fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) -> Result<Ready, Error> {
     let bubblewrap = launcher::program(config.bubblewrap.as_deref()).ok_or_else(mend::no_bubblewrap)?;
-    let lower = tree.layers.iter().map(|layer| File::open(layer).map(OwnedFd::from));
-    let lower = lower.collect::<io::Result<Vec<_>>>().map_err(failed("open a layer of the base tree"))?;
+    let lower = tree.layers.iter().map(|layer| open_layer(layer)).collect::<Result<Vec<_>, _>>()?;
     let mut belongings = Belongings::default();
     if rustix::process::geteuid().is_root() {
         belongings.user = Some(user::take().map_err(failed("take a user id for a sandbox"))?);
@@ -128,6 +139,16 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
     };
     let started = start::start(&orders, limits, &mut belongings)?;
     Ok(Ready { started, lower, belongings, lifetime: policy.lifetime, terms })
+}
+
+/// Root shows a layer's files as the sandbox's user's own. An ordinary user has to own them.
+fn open_layer(layer: &Path) -> Result<OwnedFd, Error> {
+    let opened = File::open(layer).map_err(failed("open a layer of the base tree"))?;
+    let user = rustix::process::geteuid();
+    if !user.is_root() && rustix::fs::fstat(&opened).is_ok_and(|stat| stat.st_uid != user.as_raw()) {
+        return Err(mend::not_own(layer));
+    }
+    Ok(opened.into())
 }
 
 /// Puts the whole sandbox under limits, or says that this machine cannot.

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_keeps_head_and_tail_and_counts_the_rest() {
         assert_eq!(text(4, &[b"ab", b"cdefgh", b"ij"]), "ab\n[… 6 bytes left out …]\nij");
-        assert_eq!(text(4, &["aöxxxxxöb".as_bytes()]), "a\n[… 7 bytes left out …]\nb");
+        assert_eq!(text(4, &["aöxxxxxöb".as_bytes()]), "a\n[… 9 bytes left out …]\nb");
         assert_eq!(text(0, &[b"x"]), "\n[… 1 bytes left out …]\n");
         assert_eq!(text(8, &[b"a\xff\xff\xff\xffb"]), "a\u{fffd}\n[… 2 bytes left out …]\n\u{fffd}b");
     }

@@ -106,12 +106,17 @@ fn system(argv: &mut Argv, tools: &[PathBuf]) {
     if local {
         argv.add(&["--remount-ro", "/usr/local"]);
     }
-    for name in ETC_OF_HOST {
-        let path = Path::new("/etc").join(name);
-        if path.exists() {
-            argv.add_paths("--ro-bind", &path, &path);
-        }
+    let named = ETC_OF_HOST.iter().map(|name| Path::new("/etc").join(name)).filter(|path| path.exists());
+    for path in named.chain(java()) {
+        argv.add_paths("--ro-bind", &path, &path);
     }
+}
+
+/// Debian's Java keeps half of itself in `/etc/java-17-openjdk` and the like.
+fn java() -> Vec<PathBuf> {
+    let entries = fs::read_dir("/etc").into_iter().flatten().flatten();
+    let java = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"java-"));
+    java.map(|entry| entry.path()).collect()
 }
 
 /// What is the sandbox's own. All that can be written lies on the file system of its quota.

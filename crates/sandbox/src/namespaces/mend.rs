@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use backspace_init::stage::Step;
 use rustix::io::Errno;
@@ -11,6 +12,14 @@ use crate::Error;
 /// Bubblewrap is not there.
 pub(super) fn no_bubblewrap() -> Error {
     unavailable("bubblewrap is not installed", "Install it: `apt-get install bubblewrap` (0.8 or later)")
+}
+
+/// Started by an ordinary user over files of another.
+pub(super) fn not_own(layer: &Path) -> Error {
+    unavailable(
+        &format!("{} belongs to another user", layer.display()),
+        "Only root opens sandboxes over files of others; give each user a BACKSPACE_HOME of their own",
+    )
 }
 
 /// The stage was refused `step`.
@@ -52,6 +61,13 @@ pub(super) fn launcher_failed(said: &str) -> Error {
     let reason = if said.is_empty() { "bubblewrap ended without a word".to_owned() } else { said.to_owned() };
     if said.contains("Unknown option") {
         return unavailable(&reason, "bubblewrap 0.8 or later is needed: `apt-get install bubblewrap`");
+    }
+    if said.contains("source path") {
+        return unavailable(
+            &reason,
+            "What stands inside must exist and be open to all users of this machine; look at the setting of the \
+             sandbox's tools",
+        );
     }
     if said.contains("proc") {
         return unavailable(
@@ -114,6 +130,8 @@ mod tests {
     fn every_refusal_of_the_machine_names_a_mend() {
         let errors = [
             no_bubblewrap(),
+            not_own(Path::new("/x")),
+            launcher_failed("bwrap: Can't find source path /opt/x: No such file or directory"),
             refused(Step::UserNamespace, libc::EPERM),
             refused(Step::Overlay, libc::ENODEV),
             refused(Step::Overlay, libc::EPERM),

@@ -1,9 +1,14 @@
 //! What every sandbox keeps to, whoever opens it: root or an ordinary user.
 
+#[cfg(test)]
 mod changes;
+#[cfg(test)]
 mod commands;
+#[cfg(test)]
 mod ends;
+#[cfg(test)]
 mod walls;
+#[cfg(test)]
 mod world;
 
 use std::fs::{self, Permissions};
