@@ -27,6 +27,8 @@ const FIXED: &[(&str, &str)] = &[
     // A server that sends less than a kilobyte a second for a minute is not coming back.
     ("http.lowSpeedLimit", "1000"),
     ("http.lowSpeedTime", "60"),
+    // What a fetch finds is told by what it returns; its advice is nobody's to follow.
+    ("advice.fetchShowForcedUpdates", "false"),
     // Bytes and names stay what they are.
     ("core.attributesFile", "/dev/null"),
     ("core.excludesFile", "/dev/null"),
@@ -61,8 +63,8 @@ const OTHER_HALF: &[&str] = &[
     "safe.directory=*",
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
-    // A command line in the repository's own settings.
-    "core.alternateRefsCommand=",
+    // Else a command line in the repository's own settings; an empty one makes git say that it cannot be run.
+    "core.alternateRefsCommand=true",
     "receive.autogc=false",
     "gc.auto=0",
     "maintenance.auto=false",
