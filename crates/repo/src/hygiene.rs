@@ -190,6 +190,3 @@ impl fmt::Display for Skipped {
         write!(f, "{} {}", self.path, self.reason)
     }
 }
-
-#[cfg(test)]
-mod tests;

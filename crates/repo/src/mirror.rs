@@ -128,7 +128,12 @@ impl Repos {
         let fetch = |tips: bool| {
             let call = self.remote_call(source, "fetch", "fetch the branches").repository(dir);
             let call = call.args(["--no-auto-maintenance", "--no-write-fetch-head", "--no-tags", "--prune"]);
-            let call = call.args(["--no-recurse-submodules", "--no-show-forced-updates", "--quiet"]);
+            let call = call.args([
+                "--no-recurse-submodules",
+                "--no-show-forced-updates",
+                "--update-shallow",
+                "--quiet",
+            ]);
             // The remote is told of its own commits only, not of what sessions have made.
             let call = if tips { call.arg("--negotiation-tip=refs/heads/*") } else { call };
             call.arg("--")

@@ -79,7 +79,9 @@ async fn pack(mirror: &Mirror, commit: &Oid, new: &Path, dir: &Path) -> Result<(
     let count = format!("--max-count={}", COMMITS_MAX * 2);
     let list = mirror.call("read the history", ["rev-list", "--parents", &count, commit.as_str(), "--"]);
     let listing = git::run(list).await?.success()?.text();
-    let shallow = shallow_commits(&listing, commit.as_str());
+    // A clone without its whole history, on this machine, ends earlier.
+    let ends = fs::read_to_string(mirror.dir.join("shallow")).unwrap_or_default();
+    let shallow = shallow_commits(&listing, commit.as_str(), &ends.lines().collect());
     let mut wanted: String = shallow.iter().map(|oid| format!("--shallow {oid}\n")).collect();
     wanted.push_str(commit.as_str());
     wanted.push('\n');
@@ -92,8 +94,8 @@ async fn pack(mirror: &Mirror, commit: &Oid, new: &Path, dir: &Path) -> Result<(
     at("make", dir, noted)
 }
 
-/// The commits at which the history inside ends although they have parents.
-fn shallow_commits<'a>(listing: &'a str, tip: &'a str) -> Vec<&'a str> {
+/// The commits at which the history inside ends although they have parents; the mirror's own `ends` among them.
+fn shallow_commits<'a>(listing: &'a str, tip: &'a str, ends: &HashSet<&str>) -> Vec<&'a str> {
     let parents: HashMap<&str, Vec<&str>> = listing
         .lines()
         .filter_map(|line| {
@@ -117,9 +119,10 @@ fn shallow_commits<'a>(listing: &'a str, tip: &'a str) -> Vec<&'a str> {
         kept.extend(&next);
         generation = next.into_iter().collect();
     }
-    let ends =
-        |oid: &&str| parents.get(*oid).is_some_and(|of| of.iter().any(|parent| !kept.contains(parent)));
-    let mut shallow: Vec<&str> = kept.iter().copied().filter(ends).collect();
+    let lacks_parents =
+        |oid: &str| parents.get(oid).is_some_and(|of| of.iter().any(|parent| !kept.contains(parent)));
+    let mut shallow: Vec<&str> =
+        kept.iter().copied().filter(|oid| ends.contains(oid) || lacks_parents(oid)).collect();
     shallow.sort_unstable();
     shallow
 }
@@ -175,13 +178,15 @@ mod tests {
     #[test]
     fn history_ends_where_a_parent_is_missing() {
         // A merge `m` of `a` and `b`, whose parent `z` lies behind the listing.
-        assert_eq!(shallow_commits("m a b\nb a\na z\n", "m"), ["a"]);
-        assert_eq!(shallow_commits("m a b\nb a\na\n", "m"), Vec::<&str>::new());
+        let none = HashSet::new();
+        assert_eq!(shallow_commits("m a b\nb a\na z\n", "m", &none), ["a"]);
+        assert_eq!(shallow_commits("m a b\nb a\na\n", "m", &none), Vec::<&str>::new());
+        assert_eq!(shallow_commits("m a b\nb a\na\n", "m", &["a", "z"].into()), ["a"]);
     }
 
     #[test]
     fn history_is_no_deeper_than_its_bound() {
         let listing: String = (0..100).map(|n| format!("{n} {}\n", n + 1)).collect();
-        assert_eq!(shallow_commits(&listing, "0"), [(DEPTH - 1).to_string()]);
+        assert_eq!(shallow_commits(&listing, "0", &HashSet::new()), [(DEPTH - 1).to_string()]);
     }
 }

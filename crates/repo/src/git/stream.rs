@@ -5,7 +5,6 @@ use std::io::{Read as _, Seek as _};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
@@ -29,7 +28,7 @@ pub(crate) struct Stream {
     child: Child,
     stdin: BufWriter<ChildStdin>,
     stdout: BufReader<ChildStdout>,
-    /// Takes what it says in memory, so that nobody needs to read along.
+    /// Takes what it says in a file without a name, so that nobody needs to read along.
     said: File,
     doing: String,
 }
@@ -37,7 +36,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn start(call: &Call) -> Result<Self, Error> {
         let system = |e: std::io::Error| Error::system(call.doing.clone(), e);
-        let said = File::from(memfd_create("git", MemfdFlags::CLOEXEC).map_err(|e| system(e.into()))?);
+        let said = tempfile::tempfile_in(&call.work_dir).map_err(system)?;
         let mut command = call.command();
         command.stderr(Stdio::from(said.try_clone().map_err(system)?));
         let mut child = command.spawn().map_err(system)?;

@@ -122,7 +122,9 @@ impl Ignored {
                 Match::None => {}
             }
         }
+        // A project that keeps its `node_modules` in git means what is new there, too.
         self.defaults.matched(as_path(path), is == Is::Folder).is_ignore()
+            && base.below(path).next().is_none()
     }
 
     fn rules_in(&mut self, folder: &[u8], base: &Manifest) -> Option<&Gitignore> {

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use repo::BaseTree;
+use events::Remote;
+use repo::{BaseTree, Expect, Source};
 
 use crate::world::{World, git, run};
 
@@ -117,4 +118,49 @@ async fn two_branches_on_one_commit_have_a_head_each_and_one_checkout() {
     let laid = Laid::over(&other);
     assert_eq!(git(&laid.path(), &["rev-parse", "--abbrev-ref", "HEAD"]), "fix/a");
     assert_eq!(git(&laid.path(), &["status", "--porcelain"]), "");
+}
+
+#[tokio::test]
+async fn a_clone_without_its_history_will_do() {
+    let world = world().await;
+    let shallow = world.dir.path().join("shallow");
+    let origin = format!("file://{}", world.origin().display());
+    git(
+        world.dir.path(),
+        &["clone", "-q", "--depth", "3", "--branch", "main", &origin, shallow.to_str().unwrap()],
+    );
+    let source = Source { remote: Remote::Local(shallow.clone()), ..world.source() };
+    let mut session = world.session_of(&source).await;
+    let laid = Laid::over(&session.base);
+    assert_eq!(git(&laid.path(), &["rev-list", "--count", "HEAD"]), "3");
+    git(&laid.path(), &["fsck", "--strict", "--no-dangling"]);
+    session.work.write("a", b"changed\n");
+    let saved = session.save().await.commit.unwrap();
+    let commit = session.commit(&saved).await;
+    session.mirror.push(&source, &commit, &"x".parse().unwrap(), &Expect::New).await.unwrap();
+    assert_eq!(git(&shallow, &["rev-parse", "x"]), commit.as_str());
+}
+
+#[tokio::test]
+async fn every_git_on_this_machine_does() {
+    for program in ["/usr/bin/git", "/usr/local/bin/git"] {
+        if !Path::new(program).exists() {
+            continue;
+        }
+        let mut world = world().await;
+        world.repos = world.repos.clone().with_git(program.into());
+        let mut session = world.session().await;
+        let laid = Laid::over(&session.base);
+        assert_eq!(git(&laid.path(), &["status", "--porcelain"]), "", "{program}");
+        session.work.write("quo\"te\\", b"x\r\n");
+        for n in 0..70 {
+            session.work.write("a", format!("{n}\n").as_bytes());
+            session.save().await.commit.unwrap();
+        }
+        let saved = session.mirror.saved(session.id).await.unwrap().unwrap();
+        let commit = session.commit(&saved).await;
+        session.mirror.push(&world.source(), &commit, &"x".parse().unwrap(), &Expect::New).await.unwrap();
+        assert_eq!(git(&world.origin(), &["show", "x:a"]), "69", "{program}");
+        session.recorder.close().await.unwrap();
+    }
 }

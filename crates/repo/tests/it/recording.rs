@@ -161,6 +161,24 @@ async fn ignored_files_stay_out_and_tracked_ones_in() {
 }
 
 #[tokio::test]
+async fn a_project_that_keeps_its_dependencies_keeps_new_ones() {
+    let world = World::new(|dir| {
+        fs::create_dir_all(dir.join("node_modules/old")).unwrap();
+        fs::write(dir.join("node_modules/old/index.js"), "").unwrap();
+    })
+    .await;
+    let mut session = world.session().await;
+    session.work.write("node_modules/new/index.js", b"x");
+    session.work.write("sub/node_modules/new/index.js", b"x");
+    let commit = session.save().await.commit.unwrap();
+    let stats = session.mirror.stats(&session.base.commit, &commit).await.unwrap();
+    assert_eq!(
+        stats.iter().map(|stat| stat.path.as_str()).collect::<Vec<_>>(),
+        ["node_modules/new/index.js"]
+    );
+}
+
+#[tokio::test]
 async fn what_git_must_not_hold_is_left_out_and_said() {
     let world = World::new(fill).await;
     let mut session = world.session().await;

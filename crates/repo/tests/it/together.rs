@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use events::Tenant;
+use events::{Remote, Tenant};
 use repo::{Credential, Repos, Source};
 use secrecy::SecretString;
 
@@ -151,4 +151,20 @@ async fn leftovers_of_a_killed_process_are_swept() {
     owned.lock().unwrap();
     Repos::open(home.clone()).await.unwrap();
     assert!(!left.exists() && alive.exists());
+}
+
+#[tokio::test]
+async fn an_empty_repository_and_a_second_work_tree_are_mirrored() {
+    let world = World::new(|dir| fs::write(dir.join("a"), "a\n").unwrap()).await;
+    let empty = world.dir.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    git(&empty, &["init", "-q"]);
+    let source = Source { remote: Remote::Local(empty), ..world.source() };
+    let (mirror, _) = world.repos.mirror(&source).await.unwrap();
+    assert_eq!(mirror.branch(&main_branch()).await.unwrap(), None);
+    let second = world.dir.path().join("it's a second one");
+    git(&world.origin(), &["worktree", "add", "-q", "-b", "side", second.to_str().unwrap()]);
+    let source = Source { remote: Remote::Local(second), ..world.source() };
+    let (mirror, _) = world.repos.mirror(&source).await.unwrap();
+    assert_eq!(mirror.default_branch().await.unwrap(), Some("side".parse().unwrap()));
 }

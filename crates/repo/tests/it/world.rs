@@ -53,7 +53,11 @@ impl World {
 
     /// A session on the head of `main`, with its work tree.
     pub(crate) async fn session(&self) -> Session {
-        let mirror = self.mirror().await;
+        self.session_of(&self.source()).await
+    }
+
+    pub(crate) async fn session_of(&self, source: &Source) -> Session {
+        let mirror = self.repos.mirror(source).await.unwrap().0;
         let commit = mirror.branch(&main_branch()).await.unwrap().unwrap();
         let base = mirror.base_tree(&commit, &main_branch()).await.unwrap();
         let id = new_id();
