@@ -6,6 +6,9 @@ use events::{ChangedPath, Content, Oid};
 use repo::{Contents, ContentsError, Recorder};
 use sandbox::Sandbox;
 use tokio::sync::Mutex;
+use tracing::warn;
+
+use crate::failure;
 
 /// Keeps the work tree of a sandbox on the session's hidden ref after each step.
 pub(crate) struct Keeper<'a> {
@@ -26,9 +29,13 @@ impl<'a> Keeper<'a> {
         Self { sandbox, state: Mutex::new(State { recorder, tree: None, told: Vec::new() }) }
     }
 
-    /// The commit whose tree is the work as last kept; nothing when that is the base's.
-    pub(crate) async fn tree(&self) -> Option<Oid> {
-        self.state.lock().await.tree.clone()
+    /// Ends the keeping; the commit whose tree is the work as last kept, nothing when that is the base's.
+    pub(crate) async fn close(self) -> Option<Oid> {
+        let State { recorder, tree, .. } = self.state.into_inner();
+        if let Err(error) = recorder.close().await {
+            warn!("The process that saved a session's steps did not end: {}", failure::chain(&error));
+        }
+        tree
     }
 }
 

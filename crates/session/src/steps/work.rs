@@ -55,8 +55,9 @@ pub(crate) async fn work(
     };
     let limits = Limits::starting_now(&request.budget);
     let stop = agent::work(&brief(story, checkout), &bench, &limits).await;
+    let tree = keeper.close().await;
     let stop = stop.map_err(|error| failure::of_agent(&error))?;
-    Ok(Worked { stop, tree: keeper.tree().await })
+    Ok(Worked { stop, tree })
 }
 
 /// The outcome when the agent stopped and the work tree is as it was.
