@@ -33,6 +33,7 @@ async fn root_becomes_another_user_and_existing_files_are_its_own() {
     if rustix::process::geteuid().is_root() {
         let marker = &crate::ends::marker(1);
         sandbox.ok(&format!("sleep {marker} > /dev/null 2>&1 &")).await;
+        crate::ends::until("it runs", || !crate::ends::processes_with(marker).is_empty()).await;
         let owners = crate::ends::processes_with(marker).into_iter().map(crate::ends::owner);
         assert!(owners.clone().count() > 0 && owners.clone().all(|owner| owner >= 2_000_000), "{owners:?}");
     }
