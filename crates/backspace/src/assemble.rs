@@ -20,6 +20,7 @@ use session::{
 
 use crate::config::{self, Settings};
 use crate::output::Usage;
+use crate::probe::{self, Probed};
 
 /// What Anthropic is asked for when nobody says which: its current general model, as of 2026-10.
 const ANTHROPIC_MODEL: &str = "claude-sonnet-5-5";
@@ -39,6 +40,8 @@ pub(crate) struct Wishes {
     pub(crate) local: LocalRepositories,
     /// A recording to offer as the provider `scripted`.
     pub(crate) scripted: Option<Recording>,
+    /// Whether a sandbox is opened once, so that a machine that cannot is told at the start and not by each session.
+    pub(crate) probes: bool,
     /// The address at which a service shows the pull requests of local repositories.
     pub(crate) serves_at: Option<String>,
 }
@@ -75,14 +78,18 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         let mend = "Set ANTHROPIC_API_KEY or OPENAI_API_KEY (or OPENAI_BASE_URL for a server without keys).";
         problems.push(Problem { what: "no model provider is configured".to_owned(), mend: mend.to_owned() });
     }
+    let (sandbox, policy) = (sandbox_config(settings, &home)?, policy(settings)?);
+    if wishes.probes {
+        problems.extend(no_sandbox(probe::sandbox(&sandbox, &policy, &home).await));
+    }
     let ports = Ports {
         store,
         repos,
         forges: Forges { hosted: hosted(settings, &rules.hosts)?, local },
         shelf,
         retry: model::Policy::default(),
-        sandbox: sandbox_config(settings, &home)?,
-        policy: policy(settings)?,
+        sandbox,
+        policy,
         command_timeout: seconds(settings, "BACKSPACE_COMMAND_TIMEOUT", 300)?,
         redactor: Arc::new(Redactor::new(settings.secrets())),
         clock: Arc::new(SystemClock),
@@ -104,6 +111,17 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
     }
     let sessions = Sessions::new(ports, Limits { running_max, queued_max: QUEUED_MAX }, problems);
     Ok(Assembled { sessions, rules })
+}
+
+/// What keeps this machine from opening sandboxes.
+fn no_sandbox(probed: Result<Probed>) -> Option<Problem> {
+    let error = probed.err()?;
+    Some(match error.downcast_ref() {
+        Some(sandbox::Error::Unavailable { reason, mend }) => {
+            Problem { what: format!("no sandbox can be opened here: {reason}"), mend: mend.clone() }
+        }
+        _ => Problem { what: format!("{error:#}"), mend: "`backspace doctor` says more.".to_owned() },
+    })
 }
 
 /// The folder of everything that is kept.

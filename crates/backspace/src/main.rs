@@ -4,6 +4,7 @@ mod assemble;
 mod commands;
 mod config;
 mod output;
+mod probe;
 mod show;
 mod telemetry;
 

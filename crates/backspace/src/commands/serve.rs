@@ -43,7 +43,7 @@ Examples:
 pub(crate) async fn run(asked: Serve, settings: &Settings) -> Result<ExitCode> {
     telemetry::set_up(settings, "info")?;
     let listen = assemble::listen(settings, asked.listen.as_deref())?;
-    let wishes = Wishes { serves_at: Some(listen.to_string()), ..Wishes::default() };
+    let wishes = Wishes { probes: true, serves_at: Some(listen.to_string()), ..Wishes::default() };
     let assembled = assemble::assemble(settings, wishes).await?;
     let sessions = assembled.sessions.clone();
     for problem in sessions.problems() {

@@ -1,14 +1,13 @@
 //! What there is to find: git, sandbox, state, model, forge.
 
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use sandbox::{Ended, Tree};
 use session::request::{LocalRepositories, Rules};
 
 use crate::assemble;
 use crate::config::{self, Settings};
+use crate::probe::{self, Probed};
 
 /// Older ones lack options that we use.
 const GIT_MIN: (u32, u32) = (2, 37);
@@ -81,41 +80,31 @@ async fn state(settings: &Settings) -> Verdict {
     }
 }
 
-/// Really opens one over an empty tree and runs a command in it.
+/// Really opens one and runs a command in it.
 async fn sandbox(settings: &Settings) -> Verdict {
-    let tried: Result<Verdict> = async {
+    let tried = async {
         let home = assemble::home(settings)?;
         let config = assemble::sandbox_config(settings, &home)?;
-        let empty = tempfile::tempdir_in(&home).context("cannot make a folder")?;
-        let tree = Tree { layers: vec![empty.path().to_owned()] };
-        let opened = sandbox::open(&config, &tree, &assemble::policy(settings)?).await;
-        let sandbox = match opened {
-            Ok(sandbox) => sandbox,
-            Err(sandbox::Error::Unavailable { reason, mend }) => return Ok(missing(reason, mend)),
-            Err(error) => return Err(error.into()),
-        };
-        let command = sandbox::Command {
-            script: "uname -sr; command -v python3 node cargo go java || true".to_owned(),
-            timeout: Duration::from_secs(30),
-            output_bytes_max: 4096,
-        };
-        let ran = sandbox.run(&command).await;
-        let terms = sandbox.terms().clone();
-        sandbox.close().await?;
-        let ran = ran?;
-        if ran.ended != Ended::Exited(0) {
-            return Ok(missing(format!("a command inside ended with {:?}: {}", ran.ended, ran.output), ""));
+        let versions = sandbox::versions(&config).join(", ");
+        let probed = probe::sandbox(&config, &assemble::policy(settings)?, &home).await?;
+        anyhow::Ok((versions, probed))
+    };
+    let (versions, Probed { terms, tools }) = match tried.await {
+        Ok(found) => found,
+        Err(error) => {
+            return match error.downcast_ref() {
+                Some(sandbox::Error::Unavailable { reason, mend }) => missing(reason, mend),
+                _ => missing(format!("{error:#}"), "See the README's troubleshooting"),
+            };
         }
-        let tools = ran.output.split_whitespace().collect::<Vec<_>>().join(" ");
-        let what = format!("{}: {}; inside: {tools}", terms.backend, terms.enforced.join(", "));
-        Ok(if terms.soft.is_empty() {
-            Verdict::Fine(what)
-        } else {
-            Verdict::Weak { what, mend: format!("not enforced here: {}", terms.soft.join("; ")) }
-        })
+    };
+    let what =
+        format!("{} ({versions}): {}; tools inside: {tools}", terms.backend, terms.enforced.join(", "));
+    if terms.soft.is_empty() {
+        Verdict::Fine(what)
+    } else {
+        Verdict::Weak { what, mend: format!("not enforced here: {}", terms.soft.join("; ")) }
     }
-    .await;
-    tried.unwrap_or_else(|error| missing(format!("{error:#}"), "See the README's troubleshooting"))
 }
 
 fn models(settings: &Settings) -> Vec<Finding> {
