@@ -5,6 +5,8 @@
 mod crash;
 #[path = "contract/model.rs"]
 mod model;
+#[path = "contract/race.rs"]
+mod race;
 #[path = "contract/stories.rs"]
 mod stories;
 
@@ -14,6 +16,9 @@ use events::{Entry, Event, SessionId, Status};
 use futures_util::StreamExt as _;
 use store::{Config, Error, Filter, Store};
 use stories::{ended, opened, requested, said, session, started};
+
+/// Nothing that a test waits for takes longer on a machine that works.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store, another one on the same data where that is possible, and what they live in.
 struct World {
@@ -46,6 +51,7 @@ contract! {
     nothing_stands_before_the_first_entry_or_behind_the_last,
     a_refused_append_leaves_others_alone,
     followers_of_a_racing_writer_miss_and_repeat_nothing,
+    what_is_appended_right_behind_a_read_is_not_missed,
     following_from_the_final_entry_ends_at_once,
     deleting_takes_a_finished_session_only,
     lists_are_filtered_and_paged,
@@ -183,10 +189,20 @@ async fn followers_of_a_racing_writer_miss_and_repeat_nothing(world: World) {
         }
     }
     for (from, follower) in followers {
-        let seen =
-            tokio::time::timeout(Duration::from_secs(60), follower).await.expect("a follower hangs").unwrap();
+        let seen = tokio::time::timeout(PATIENCE, follower).await.expect("a follower hangs").unwrap();
         assert_eq!(seen, (from + 1..=LAST).collect::<Vec<_>>(), "from {from}");
     }
+}
+
+async fn what_is_appended_right_behind_a_read_is_not_missed(world: World) {
+    const LAST: u64 = 30;
+    let id = session(1);
+    world.store.log.append(id, 1, vec![requested("a", "p")]).await.unwrap();
+    let log = race::AppendsBehindReads { log: world.store.log.clone(), at: 1.into(), last: LAST };
+    let seen =
+        store::follow(std::sync::Arc::new(log), id, 0).map(|entry| entry.unwrap().seq).collect::<Vec<_>>();
+    let seen = tokio::time::timeout(PATIENCE, seen).await.expect("the follower sleeps on");
+    assert_eq!(seen, (1..=LAST).collect::<Vec<_>>());
 }
 
 async fn following_from_the_final_entry_ends_at_once(world: World) {
@@ -194,7 +210,7 @@ async fn following_from_the_final_entry_ends_at_once(world: World) {
     world.store.log.append(id, 1, vec![requested("a", "p"), said("x"), ended()]).await.unwrap();
     for (from, left) in [(0, 3), (1, 2), (2, 1), (3, 0)] {
         let seen = store::follow(world.store.log.clone(), id, from).count();
-        let seen = tokio::time::timeout(Duration::from_secs(60), seen).await.expect("the follower hangs");
+        let seen = tokio::time::timeout(PATIENCE, seen).await.expect("the follower hangs");
         assert_eq!(seen, left, "from {from}");
     }
 }
