@@ -49,7 +49,11 @@ pub(crate) fn keep(machine: &str, measures: &[Measure], section: Section) -> Res
     let former = std::fs::read_to_string(&path).unwrap_or_default();
     let mut text = format!("{HEAD}\n\n{machine}\n");
     for measure in measures {
-        let kept = if measure.name == section.name { Some(section.text.as_str()) } else { part(&former, measure.name) };
+        let kept = if measure.name == section.name {
+            Some(section.text.as_str())
+        } else {
+            part(&former, measure.name)
+        };
         if let Some(kept) = kept {
             text.push('\n');
             text.push_str(kept.trim_end());

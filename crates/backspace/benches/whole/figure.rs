@@ -92,7 +92,8 @@ impl Row {
 
     /// A line of a Markdown table: what, figure, runs, target, beside.
     pub(crate) fn markdown(&self) -> String {
-        let beside: Vec<String> = self.beside.iter().map(|(name, figure)| self.compared(name, figure)).collect();
+        let beside: Vec<String> =
+            self.beside.iter().map(|(name, figure)| self.compared(name, figure)).collect();
         let (what, figure, runs) = (&self.what, self.figure.text(), self.figure.values.len());
         format!("| {what} | {figure} | {runs} | {} | {} |", self.judged(), beside.join("<br>"))
     }
@@ -125,7 +126,9 @@ fn number(value: f64) -> String {
 /// A number as people write it, with commas between the thousands.
 fn plain(value: f64) -> String {
     let text = format!("{value}");
-    let (whole, rest) = text.split_once('.').map_or((text.as_str(), String::new()), |(whole, rest)| (whole, format!(".{rest}")));
+    let (whole, rest) = text
+        .split_once('.')
+        .map_or((text.as_str(), String::new()), |(whole, rest)| (whole, format!(".{rest}")));
     let mut grouped = String::new();
     for (place, digit) in whole.chars().enumerate() {
         if place > 0 && (whole.len() - place) % 3 == 0 {

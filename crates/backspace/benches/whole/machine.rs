@@ -54,7 +54,8 @@ pub(crate) fn date() -> Result<String> {
 /// # Errors
 /// When git does not tell.
 pub(crate) fn version() -> Result<String> {
-    let commit = told("git", &["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty=, changed"])?;
+    let commit =
+        told("git", &["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty=, changed"])?;
     Ok(format!("backspace {} ({commit})", env!("CARGO_PKG_VERSION")))
 }
 
@@ -69,7 +70,8 @@ pub(crate) fn folder() -> Result<tempfile::TempDir> {
 /// What every saved step waits for, some times over.
 fn sync_ms() -> Result<Figure> {
     const WRITES: usize = 50;
-    let mut file = tempfile::tempfile_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).context("cannot make a file")?;
+    let mut file =
+        tempfile::tempfile_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).context("cannot make a file")?;
     let one = |file: &mut File| -> std::io::Result<Duration> {
         file.write_all(&[0; 4096])?;
         let started = Instant::now();
@@ -81,7 +83,8 @@ fn sync_ms() -> Result<Figure> {
 }
 
 fn told(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
+    let output =
+        Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

@@ -34,8 +34,15 @@ struct Measure {
     run: fn() -> Result<Vec<Row>>,
 }
 
-const MEASURES: &[Measure] =
-    &[start::MEASURE, turns::MEASURE, session::MEASURE, large::MEASURE, streams::MEASURE, together::MEASURE, sandboxes::MEASURE];
+const MEASURES: &[Measure] = &[
+    start::MEASURE,
+    turns::MEASURE,
+    session::MEASURE,
+    large::MEASURE,
+    streams::MEASURE,
+    together::MEASURE,
+    sandboxes::MEASURE,
+];
 
 fn main() -> Result<()> {
     // Cargo adds `--bench`.
@@ -49,7 +56,9 @@ fn main() -> Result<()> {
     }
     let machine = machine::describe()?;
     say(&format!("{machine}\n"));
-    for measure in MEASURES.iter().filter(|measure| asked.is_empty() || asked.contains(&measure.name.to_owned())) {
+    for measure in
+        MEASURES.iter().filter(|measure| asked.is_empty() || asked.contains(&measure.name.to_owned()))
+    {
         let load = machine::load()?;
         let rows = (measure.run)().with_context(|| format!("cannot measure `{}`", measure.name))?;
         let section = Section::new(measure, &load, &rows)?;

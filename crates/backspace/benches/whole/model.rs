@@ -70,15 +70,20 @@ impl Reply {
         if let Some(said) = self.said {
             block(json!({ "type": "text", "text": "" }), json!({ "type": "text_delta", "text": said }));
         }
-        let call = json!({ "type": "tool_use", "id": format!("toolu_{place}"), "name": self.tool, "input": {} });
+        let call =
+            json!({ "type": "tool_use", "id": format!("toolu_{place}"), "name": self.tool, "input": {} });
         block(call, json!({ "type": "input_json_delta", "partial_json": self.input.to_string() }));
         let end = json!({ "stop_reason": "tool_use", "stop_sequence": null });
         events.push(json!({ "type": "message_delta", "delta": end, "usage": { "output_tokens": 50 } }));
         events.push(json!({ "type": "message_stop" }));
         let name = |event: &Value| event["type"].as_str().unwrap_or_default().to_owned();
-        let body: String = events.iter().map(|event| format!("event: {}\ndata: {event}\n\n", name(event))).collect();
+        let body: String =
+            events.iter().map(|event| format!("event: {}\ndata: {event}\n\n", name(event))).collect();
         let length = body.len();
-        format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes()
     }
 }
 

@@ -19,6 +19,9 @@ const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// So often the memory of a process is looked at; its peak is what the system remembers, so little is missed.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// Linux tells processor time in steps of this length, whatever it counts in itself.
+const TICK: Duration = Duration::from_millis(10);
+
 /// Settings, as environment variables.
 pub(crate) type Settings = Vec<(String, String)>;
 
@@ -130,9 +133,8 @@ fn cpu_of_children() -> Result<Duration> {
 fn ticks(path: &str, first: usize) -> Result<Duration> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
     let (_, fields) = text.rsplit_once(')').with_context(|| format!("{path} is odd"))?;
-    let counters: Vec<u64> = fields.split_whitespace().skip(first).take(2).flat_map(str::parse).collect();
-    let per_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_secs_f64(counters.iter().sum::<u64>() as f64 / per_second as f64))
+    let counters: Vec<u32> = fields.split_whitespace().skip(first).take(2).flat_map(str::parse).collect();
+    Ok(TICK * counters.iter().sum::<u32>())
 }
 
 fn peak_mib_until_end(id: u32) -> f64 {

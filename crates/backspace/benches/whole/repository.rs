@@ -19,8 +19,8 @@ const SMALL_LINES: [usize; 12] = [8, 20, 35, 50, 70, 90, 120, 160, 210, 280, 400
 const LARGE_FILES: usize = 100_000;
 /// What the text is made of.
 const WORDS: [&str; 16] = [
-    "request", "return", "self", "value", "context", "None", "def", "name", "app", "import", "config", "result",
-    "handler", "for", "raise", "session",
+    "request", "return", "self", "value", "context", "None", "def", "name", "app", "import", "config",
+    "result", "handler", "for", "raise", "session",
 ];
 
 /// Writes the small repository into `folder`.
@@ -31,7 +31,9 @@ pub(crate) fn small(folder: &Path) -> Result<()> {
     for n in 0..SMALL_FILES {
         let path = folder.join(small_path(n));
         let parent = path.parent().context("a file has a folder")?;
-        fs::create_dir_all(parent).and_then(|()| fs::write(&path, small_text(n))).context("cannot write a file")?;
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::write(&path, small_text(n)))
+            .context("cannot write a file")?;
     }
     Ok(())
 }
@@ -106,7 +108,8 @@ pub(crate) fn large(folder: &Path) -> Result<PathBuf> {
     stream.write_all(head.as_bytes()).context("cannot feed git")?;
     for n in 0..LARGE_FILES {
         let text = large_text(n);
-        write!(stream, "M 100644 inline {}\ndata {}\n{text}\n", large_path(n), text.len()).context("cannot feed git")?;
+        write!(stream, "M 100644 inline {}\ndata {}\n{text}\n", large_path(n), text.len())
+            .context("cannot feed git")?;
     }
     stream.flush().context("cannot feed git")?;
     drop(stream);

@@ -42,7 +42,8 @@ fn measure() -> Result<Vec<Row>> {
             let settings = process::settings(home, &forge, model);
             process::run(process::command(BINARY, &["run", &address, "Count on"], &settings), code)
         };
-        let (first, second) = (folder.path().join(format!("{name}-a")), folder.path().join(format!("{name}-b")));
+        let (first, second) =
+            (folder.path().join(format!("{name}-a")), folder.path().join(format!("{name}-b")));
         // Before anything is pushed, so that the warm session finds nothing new.
         run(&second, &idle, UNCHANGED)?;
         warm.push(run(&second, &model, 0)?);
@@ -58,7 +59,8 @@ fn measure() -> Result<Vec<Row>> {
         Row::new("warm: CPU", cpu(&warm)).at_most(0.3),
         Row::new("cold, mirror and base tree made first: wall", wall(&cold)).at_most(350.0),
         Row::new("cold: CPU", cpu(&cold)).at_most(0.3),
-        Row::new("peak memory of the process", Figure::new("MiB", warm.iter().map(|took| took.peak_mib))).at_most(25.0),
+        Row::new("peak memory of the process", Figure::new("MiB", warm.iter().map(|took| took.peak_mib)))
+            .at_most(25.0),
     ])
 }
 

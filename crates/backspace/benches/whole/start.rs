@@ -30,7 +30,8 @@ fn measure() -> Result<Vec<Row>> {
     let model = Model::start(&[Reply::finish()], Duration::ZERO)?;
     let settings = process::settings(&folder.path().join("home"), &forge, &model);
     let address = forge.address("small");
-    let run = || process::run(process::command(BINARY, &["run", &address, "Do nothing"], &settings), UNCHANGED);
+    let run =
+        || process::run(process::command(BINARY, &["run", &address, "Do nothing"], &settings), UNCHANGED);
     let cold = run()?;
     let cold_start = first_request(&model, cold.started)?;
     let (mut starts, mut whole, mut cpu, mut peaks) = (vec![], vec![], vec![], vec![]);

@@ -57,9 +57,15 @@ fn measure() -> Result<Vec<Row>> {
                 let gaps = gaps(exchanges).skip(first).take(last - first).enumerate();
                 Figure::ms(gaps.filter(|(n, _)| n % 2 == kind).map(|(_, gap)| gap)).median()
             });
-            let row = Row::new(format!("{what}, turns {}–{last}", first + 1), Figure::new("ms", medians)).at_most(bound);
-            let rival = if kind == 0 { ("the command in a fresh `bwrap`", &boxed) } else { ("`git add`, `git commit`", &committed) };
-            let rival_medians = Figure::new("ms", rival.1.iter().map(|times| Figure::ms(times.iter().copied()).median()));
+            let row = Row::new(format!("{what}, turns {}–{last}", first + 1), Figure::new("ms", medians))
+                .at_most(bound);
+            let rival = if kind == 0 {
+                ("the command in a fresh `bwrap`", &boxed)
+            } else {
+                ("`git add`, `git commit`", &committed)
+            };
+            let rival_medians =
+                Figure::new("ms", rival.1.iter().map(|times| Figure::ms(times.iter().copied()).median()));
             rows.push(if quarter == 0 { row.beside(rival.0, rival_medians) } else { row });
         }
     }
@@ -79,8 +85,15 @@ fn beyond_the_median(runs: &[(Vec<Exchange>, Took)]) -> Vec<Row> {
         Row::new("nothing changed: 90 % of all turns within", Figure::new("ms", [slow(0)])),
         Row::new("change saved: 90 % of all turns within", Figure::new("ms", [slow(1)])),
         Row::new("CPU a turn, the command's and git's included", Figure::ms(per_turn)),
-        Row::new("last request", Figure::new("kB", last.map(|exchange| exchange.request_bytes as f64 / 1000.0))),
-        Row::new("peak memory of the process", Figure::new("MiB", runs.iter().map(|(_, took)| took.peak_mib))).at_most(25.0),
+        Row::new(
+            "last request",
+            Figure::new("kB", last.map(|exchange| exchange.request_bytes as f64 / 1000.0)),
+        ),
+        Row::new(
+            "peak memory of the process",
+            Figure::new("MiB", runs.iter().map(|(_, took)| took.peak_mib)),
+        )
+        .at_most(25.0),
     ]
 }
 
@@ -92,7 +105,7 @@ fn turn(n: usize) -> Reply {
 fn command(n: usize) -> String {
     let path = repository::small_path(n / 2 % FILES);
     let look = format!("head -n 40 {path}");
-    if n % 2 == 0 { look } else { format!("echo '# turn {n}' >> {path}; {look}") }
+    if n.is_multiple_of(2) { look } else { format!("echo '# turn {n}' >> {path}; {look}") }
 }
 
 /// From each answer to the next request.
