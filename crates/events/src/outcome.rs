@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Branch, FileStat, Oid};
+use crate::{Branch, FileStat, Oid, Status};
 
 /// How a session ended. Every session has exactly one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,17 @@ pub enum Outcome {
     },
     /// The session could not reach its end.
     Failed(Failure),
+}
+
+impl Outcome {
+    /// The status that it leaves a session in.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Delivered(_) | Self::Unchanged { .. } | Self::Budget { .. } => Status::Done,
+            Self::Cancelled { .. } => Status::Cancelled,
+            Self::Failed(_) => Status::Failed,
+        }
+    }
 }
 
 /// A change that was delivered and read back.

@@ -146,7 +146,7 @@ impl SessionState {
             Event::BranchPushed(pushed) => self.pushed = Some((pushed.branch.clone(), pushed.commit.clone())),
             Event::PullRequestOpened(opened) => self.pull_request = Some(opened.target.clone()),
             Event::SessionEnded(ended) => {
-                self.status = status_after(&ended.outcome);
+                self.status = ended.outcome.status();
                 self.outcome = Some(ended.outcome.clone());
                 self.telemetry = Some(ended.telemetry.clone());
             }
@@ -164,14 +164,5 @@ impl SessionState {
             | Event::CancelRequested(_)
             | Event::LimitReached(_) => {}
         }
-    }
-}
-
-/// The status that an outcome leaves.
-fn status_after(outcome: &Outcome) -> Status {
-    match outcome {
-        Outcome::Delivered(_) | Outcome::Unchanged { .. } | Outcome::Budget { .. } => Status::Done,
-        Outcome::Cancelled { .. } => Status::Cancelled,
-        Outcome::Failed(_) => Status::Failed,
     }
 }

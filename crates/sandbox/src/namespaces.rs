@@ -258,7 +258,7 @@ impl Sandbox for Namespaces {
     async fn changes(&self) -> Result<ChangeList, Error> {
         let layers = Arc::clone(&self.layers);
         read_aside("list what changed in a sandbox", move || {
-            upper::changes(layers.upper.as_fd(), &layers.lower)
+            upper::changes(layers.upper.as_fd(), &layers.lower, upper::PATHS_MAX)
         })
         .await
     }

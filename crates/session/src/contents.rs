@@ -20,22 +20,27 @@ struct State {
     recorder: Recorder,
     /// The last saved commit, when the work tree differs from the base.
     tree: Option<Oid>,
+    /// Why the last step could not be kept: what is kept is not the work then.
+    too_large: Option<String>,
     /// What was told already: once is enough.
     told: Vec<String>,
 }
 
 impl<'a> Keeper<'a> {
     pub(crate) fn new(sandbox: &'a dyn Sandbox, recorder: Recorder) -> Self {
-        Self { sandbox, state: Mutex::new(State { recorder, tree: None, told: Vec::new() }) }
+        Self { sandbox, state: Mutex::new(State { recorder, tree: None, too_large: None, told: Vec::new() }) }
     }
 
-    /// Ends the keeping; the commit whose tree is the work as last kept, nothing when that is the base's.
-    pub(crate) async fn close(self) -> Option<Oid> {
-        let State { recorder, tree, .. } = self.state.into_inner();
+    /// Ends the keeping; the commit whose tree is the work, nothing when that is the base's.
+    ///
+    /// # Errors
+    /// Why the last step could not be kept.
+    pub(crate) async fn close(self) -> Result<Option<Oid>, String> {
+        let State { recorder, tree, too_large, .. } = self.state.into_inner();
         if let Err(error) = recorder.close().await {
             warn!("The process that saved a session's steps did not end: {}", failure::chain(&error));
         }
-        tree
+        too_large.map_or(Ok(tree), Err)
     }
 }
 

@@ -25,6 +25,11 @@ pub(crate) fn at(step: Step, code: FailureCode, reason: impl Into<String>) -> Fa
     Failure { code, step, reason: reason.into(), hint: None, saved: None }
 }
 
+/// Somebody ended the session; `rescue` makes [`events::Outcome::Cancelled`] of it.
+pub(crate) fn cancelled(step: Step) -> Failure {
+    at(step, FailureCode::Interrupted, "the session was cancelled")
+}
+
 /// The forge did not do it.
 pub(crate) fn of_forge(step: Step, error: &forge::Error) -> Failure {
     let (code, hint) = match error {

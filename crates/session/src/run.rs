@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use events::{
-    Event, Failure, FailureCode, Journal, JournalError, Outcome, Request, SessionEnded, SessionId, Step,
-    StepStarted, Warned,
+    Event, Failure, Journal, JournalError, Outcome, Request, SessionEnded, SessionId, Step, StepStarted,
+    Warned,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -47,8 +47,8 @@ pub(crate) async fn end(story: &Story, outcome: Outcome) -> Result<Outcome, Jour
 
 /// The story. The sandbox is torn down however the work inside it ends.
 async fn run(story: &Story) -> Result<Outcome, Failure> {
-    let place = steps::preflight(story).await?;
-    let checkout = steps::checkout(story, &place).await?;
+    let place = story.unless_cancelled(Step::Preflight, steps::preflight(story)).await?;
+    let checkout = story.unless_cancelled(Step::Checkout, steps::checkout(story, &place)).await?;
     let sandbox = steps::provision(story, &checkout).await?;
     let outcome = run_inside(story, &place, &checkout, &*sandbox).await;
     steps::teardown(story, &*sandbox).await;
@@ -63,7 +63,7 @@ async fn run_inside(
 ) -> Result<Outcome, Failure> {
     let worked = steps::work(story, checkout, sandbox).await?;
     if worked.stop == agent::Stop::Cancelled {
-        return Err(cancelled(Step::Work));
+        return Err(failure::cancelled(Step::Work));
     }
     let Some(tree) = &worked.tree else { return Ok(steps::nothing_changed(&worked.stop)) };
     steps::check(story, sandbox).await?;
@@ -99,9 +99,22 @@ impl Story {
     /// Writes down that `step` begins, unless the session was cancelled before.
     pub(crate) async fn begin(&self, step: Step, message: impl Into<String>) -> Result<(), Failure> {
         if self.cancel.is_cancelled() {
-            return Err(cancelled(step));
+            return Err(failure::cancelled(step));
         }
         self.record(step, vec![Event::StepStarted(StepStarted { step, message: message.into() })]).await
+    }
+
+    /// What `step` gives, unless the session is cancelled before: only for steps that leave nothing behind when they
+    /// are dropped.
+    async fn unless_cancelled<T>(
+        &self,
+        step: Step,
+        doing: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            done = doing => done,
+            () = self.cancel.cancelled() => Err(failure::cancelled(step)),
+        }
     }
 
     /// Writes `events` down.
@@ -119,9 +132,4 @@ impl Story {
         let warned = Warned { code: code.to_owned(), message: message.into() };
         self.record(step, vec![Event::Warned(warned)]).await
     }
-}
-
-/// Somebody ended the session; `rescue` makes [`Outcome::Cancelled`] of it.
-fn cancelled(step: Step) -> Failure {
-    failure::at(step, FailureCode::Interrupted, "the session was cancelled")
 }

@@ -1,6 +1,6 @@
 //! What entries mean for the list of sessions.
 
-use events::{DecodeError, Event, Outcome, SessionId, Status, Target};
+use events::{DecodeError, Event, SessionId, Status, Target};
 
 use crate::{Error, Summary};
 
@@ -60,7 +60,7 @@ impl Revision {
                     self.pr_url = Some(url);
                 }
             }
-            Event::SessionEnded(ended) => self.status = Some(status_after(&ended.outcome)),
+            Event::SessionEnded(ended) => self.status = Some(ended.outcome.status()),
             Event::StepStarted(_)
             | Event::GitRan(_)
             | Event::BaseChosen(_)
@@ -101,15 +101,6 @@ impl Revision {
             summary.status = self.status.unwrap_or(summary.status);
             summary.pr_url = self.pr_url.or(summary.pr_url.take());
         }
-    }
-}
-
-/// The status that an outcome leaves, as in the fold.
-fn status_after(outcome: &Outcome) -> Status {
-    match outcome {
-        Outcome::Delivered(_) | Outcome::Unchanged { .. } | Outcome::Budget { .. } => Status::Done,
-        Outcome::Cancelled { .. } => Status::Cancelled,
-        Outcome::Failed(_) => Status::Failed,
     }
 }
 

@@ -3,6 +3,7 @@
 mod command;
 mod output;
 mod shell;
+mod spill;
 mod tree;
 
 use std::fs::File;

@@ -12,16 +12,17 @@ use events::{ChangeList, ChangedKind, ChangedPath, Stamp};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-/// More changed paths than this are no change that a person reviews; the list is cut and says so.
-const PATHS_MAX: usize = 50_000;
+/// Dependencies that were installed and build output are listed before ignore rules drop them, and some projects have
+/// hundreds of thousands of such files. Beyond this the list is cut and says so.
+pub(super) const PATHS_MAX: usize = 400_000;
 /// Git takes no deeper path (see `events::RepoPath`), and every level holds descriptors open.
 const DEPTH_MAX: usize = 72;
 /// The throw-away repository of the work tree.
 const LEFT_OUT: &[u8] = b".git";
 
-/// Lists the changes of `upper` against `lower`, the uppermost layer first.
-pub(super) fn changes(upper: BorrowedFd<'_>, lower: &[OwnedFd]) -> io::Result<ChangeList> {
-    let mut walk = Walk { paths: Vec::new(), path: Vec::new(), depth: 0 };
+/// Lists at most `paths_max` changes of `upper` against `lower`, the uppermost layer first.
+pub(super) fn changes(upper: BorrowedFd<'_>, lower: &[OwnedFd], paths_max: usize) -> io::Result<ChangeList> {
+    let mut walk = Walk { paths: Vec::new(), paths_max, path: Vec::new(), depth: 0 };
     let walked = walk.folder(upper, lower, Below::Merged);
     let truncated = match walked {
         Ok(()) => false,
@@ -103,6 +104,7 @@ impl From<io::Error> for Stop {
 
 struct Walk {
     paths: Vec<ChangedPath>,
+    paths_max: usize,
     /// Where the walk is.
     path: Vec<u8>,
     depth: usize,
@@ -189,7 +191,7 @@ impl Walk {
     }
 
     fn add(&mut self, kind: ChangedKind, stamp: Stamp) -> Result<(), Stop> {
-        if self.paths.len() == PATHS_MAX {
+        if self.paths.len() == self.paths_max {
             return Err(Stop::Full);
         }
         self.paths.push(ChangedPath { path: self.path.clone(), kind, stamp });
@@ -289,4 +291,23 @@ fn names(folder: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Stop> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[test]
+    fn a_list_without_end_is_cut_and_says_so() {
+        let upper = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::write(upper.path().join(name), name).unwrap();
+        }
+        let folder = std::fs::File::open(upper.path()).unwrap();
+        let list = |paths_max| changes(folder.as_fd(), &[], paths_max).unwrap();
+        assert_eq!((list(2).paths.len(), list(2).truncated), (2, true));
+        assert_eq!((list(3).paths.len(), list(3).truncated), (3, false));
+    }
 }

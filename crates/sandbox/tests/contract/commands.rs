@@ -49,6 +49,13 @@ async fn output_keeps_its_order_its_head_and_its_tail() {
     assert_eq!(ran.output_bytes, 5_000_011);
     assert!(ran.output.starts_with("first\n") && ran.output.ends_with("last\n"));
     assert!(ran.output.contains("bytes left out") && ran.output.len() < 1_100_000, "{}", ran.output.len());
+    // All of it can be paged.
+    let (_, named) = ran.output.split_once("all of it is in ").unwrap();
+    let path = named.split(' ').next().unwrap();
+    assert_eq!(
+        sandbox.ok(&format!("wc -c < {path}; head -n 1 {path}; tail -n 1 {path} | tail -c 5")).await,
+        "5000011\nfirst\nlast\n"
+    );
     sandbox.close().await;
 }
 

@@ -22,7 +22,11 @@ pub(crate) async fn check(story: &Story, sandbox: &dyn Sandbox) -> Result<(), Fa
             timeout: story.ports.command_timeout,
             output_bytes_max: OUTPUT_BYTES_MAX,
         };
-        let ran = sandbox.run(&script).await.map_err(|error| failure::of_sandbox(STEP, &error))?;
+        let ran = tokio::select! {
+            ran = sandbox.run(&script) => ran.map_err(|error| failure::of_sandbox(STEP, &error))?,
+            // The sandbox is closed next; that ends the command.
+            () = story.cancel.cancelled() => return Err(failure::cancelled(STEP)),
+        };
         let exit_code = match ran.ended {
             Ended::Exited(code) => code,
             Ended::Signalled(_) | Ended::TimedOut | Ended::NotStarted(_) => -1,

@@ -57,6 +57,10 @@ pub(crate) async fn work(
     let stop = agent::work(&brief(story, checkout), &bench, &limits).await;
     let tree = keeper.close().await;
     let stop = stop.map_err(|error| failure::of_agent(&error))?;
+    let tree = tree.map_err(|what| {
+        let reason = format!("the agent's last state is too large to be kept: {what}");
+        failure::at(STEP, FailureCode::ChangeRefused, reason)
+    })?;
     Ok(Worked { stop, tree })
 }
 
