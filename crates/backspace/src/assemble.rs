@@ -26,6 +26,8 @@ use crate::probe::{self, Probed};
 const ANTHROPIC_MODEL: &str = "claude-sonnet-5-5";
 /// What OpenAI is asked for when nobody says which, as of 2026-10.
 const OPENAI_MODEL: &str = "gpt-5.5";
+/// Where OWNER/NAME is looked for.
+const PUBLIC_GITHUB: &str = "github.com";
 /// More waiting sessions than this are a queue that nobody's patience outlasts.
 const QUEUED_MAX: usize = 100;
 /// Submissions a minute and caller when nobody says how many.
@@ -179,7 +181,7 @@ pub(crate) fn sandbox_config(settings: &Settings, home: &Path) -> Result<sandbox
         "folder" => Changes::Folder(folder),
         other => bail!(Usage(format!("BACKSPACE_CHANGES is `{other}`; it is `auto`, `memory` or `folder`"))),
     };
-    let tools = settings.list("BACKSPACE_TOOLS").into_iter().map(PathBuf::from).collect();
+    let tools = settings.paths("BACKSPACE_TOOLS");
     let config = sandbox::namespaces::Config { changes, tools, ..sandbox::namespaces::Config::default() };
     Ok(sandbox::Config::Namespaces(config))
 }
@@ -204,7 +206,7 @@ fn seconds(settings: &Settings, name: &str, default: u64) -> Result<Duration> {
 /// What the operator allows to be asked for.
 pub(crate) fn rules(settings: &Settings) -> Rules {
     let private = settings.list("BACKSPACE_PRIVATE_HOSTS").into_iter().map(|host| host.to_ascii_lowercase());
-    let below: Vec<PathBuf> = settings.list("BACKSPACE_LOCAL_REPOS").into_iter().map(PathBuf::from).collect();
+    let below = settings.paths("BACKSPACE_LOCAL_REPOS");
     Rules {
         hosts: Hosts { private: private.collect() },
         local: if below.is_empty() { LocalRepositories::None } else { LocalRepositories::Below(below) },
@@ -214,7 +216,10 @@ pub(crate) fn rules(settings: &Settings) -> Rules {
 }
 
 /// The providers that have what they need, in the operator's order; a recording stands first.
-fn providers(settings: &Settings, recording: Option<Recording>) -> Result<Providers> {
+///
+/// # Errors
+/// A name that is no provider's.
+pub(crate) fn providers(settings: &Settings, recording: Option<Recording>) -> Result<Providers> {
     let mut providers = Vec::new();
     if let Some(Recording { name, text }) = recording {
         let config = model::Config::Scripted(model::ScriptedConfig { name, text });
@@ -261,20 +266,28 @@ fn openai(settings: &Settings) -> Option<model::Config> {
     Some(model::Config::ChatCompletions(config))
 }
 
-/// GitHub itself, and the GitHub server that `GITHUB_API_URL` names.
+/// GitHub itself, and the GitHub server that `GITHUB_API_URL` names. The token is that server's; GitHub itself is then
+/// asked without one.
 fn hosted(settings: &Settings, hosts: &Hosts) -> Result<Vec<(String, Arc<dyn Forge>)>> {
     let token = settings.secret("GITHUB_TOKEN");
     let mut config = match settings.text("GITHUB_API_URL") {
-        Some(url) => forge::github::Config::for_api(url, token).context("GITHUB_API_URL")?,
-        None => forge::github::Config::for_host("github.com", token),
+        Some(url) => {
+            let config = forge::github::Config::for_api(url, token);
+            config.map_err(|error| Usage(format!("GITHUB_API_URL is `{url}`: {error}")))?
+        }
+        None => forge::github::Config::for_host(PUBLIC_GITHUB, token),
     };
     if hosts.private.contains(&config.host) {
         config.plain_http = PlainHttp::Allowed;
         // A server of one's own counts no calls unless its administrator says so; its refusals are still heeded.
         config.pace = Pace { between_writes: Duration::ZERO, after_notice: Duration::ZERO, ..config.pace };
     }
-    let host = config.host.clone();
-    Ok(vec![(host, forge::open(&forge::Config::GitHub(config))?)])
+    let public = (config.host != PUBLIC_GITHUB).then(|| forge::github::Config::for_host(PUBLIC_GITHUB, None));
+    let opened = |config: forge::github::Config| {
+        let host = config.host.clone();
+        Ok((host, forge::open(&forge::Config::GitHub(config))?))
+    };
+    [Some(config), public].into_iter().flatten().map(opened).collect()
 }
 
 /// The forge on which `remote` lives; nothing for a folder of this machine.

@@ -10,6 +10,8 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail};
 use secrecy::SecretString;
 
+use crate::output::Usage;
+
 pub(crate) use settings::for_help;
 use settings::{SETTINGS, Setting};
 
@@ -144,7 +146,7 @@ impl Settings {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse() {
             Ok(value) => Ok(Some(value)),
-            Err(error) => bail!("{name} (from {}) is `{text}`: {error}", self.from(name)),
+            Err(error) => bail!(Usage(format!("{name} (from {}) is `{text}`: {error}", self.from(name)))),
         }
     }
 
@@ -156,6 +158,16 @@ impl Settings {
             .filter(|item| !item.is_empty())
             .map(str::to_owned)
             .collect()
+    }
+
+    /// A list of paths; a leading `~/` is the user's home.
+    pub(crate) fn paths(&self, name: &str) -> Vec<PathBuf> {
+        let home = environment().remove("HOME").map(PathBuf::from);
+        let expand = |text: String| match (text.strip_prefix("~/"), &home) {
+            (Some(below), Some(home)) => home.join(below),
+            _ => PathBuf::from(text),
+        };
+        self.list(name).into_iter().map(expand).collect()
     }
 
     /// Where a setting came from, for people.
@@ -191,11 +203,6 @@ fn settings_file(places: &Places, environment: &BTreeMap<String, String>) -> Opt
 /// The folder for state when none is set: `$XDG_STATE_HOME/backspace`, `~/.local/state/backspace`.
 pub(crate) fn default_home() -> Option<PathBuf> {
     user_folder(&environment(), "XDG_STATE_HOME", ".local/state").map(|dir| dir.join("backspace"))
-}
-
-/// The executables' search path, for the programs that we run.
-pub(crate) fn search_path() -> String {
-    environment().remove("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned())
 }
 
 fn user_folder(environment: &BTreeMap<String, String>, variable: &str, below_home: &str) -> Option<PathBuf> {

@@ -6,6 +6,7 @@ mod config;
 mod output;
 mod probe;
 mod show;
+mod signals;
 mod telemetry;
 
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use futures_util::StreamExt as _;
 use session::{Sessions, SubmitError};
 
 use crate::output::{self, Usage};
+use crate::signals::Ends;
 
 use lines::Live;
 
@@ -34,7 +35,7 @@ pub(crate) enum Watched {
     Left,
 }
 
-/// Shows session `id` until its last entry. Ctrl-C cancels the session; a second one leaves at once.
+/// Shows session `id` until its last entry. Ctrl-C or SIGTERM cancels the session; a second one leaves at once.
 ///
 /// # Errors
 /// When the log cannot be read.
@@ -42,13 +43,13 @@ pub(crate) async fn until_the_end(sessions: &Sessions, id: SessionId, form: Form
     let live = Live::new(form == Form::Text);
     let stream = store::follow(sessions.store().log.clone(), id, 0);
     let mut stream = std::pin::pin!(stream);
-    let mut interrupts = 0;
+    let (mut ends, mut told) = (Ends::hear()?, 0);
     loop {
         let entry = tokio::select! {
             entry = stream.next() => entry,
-            _ = tokio::signal::ctrl_c() => {
-                interrupts += 1;
-                if interrupts > 1 {
+            () = ends.next() => {
+                told += 1;
+                if told > 1 {
                     return Ok(Watched::Left);
                 }
                 output::say("Cancelling: the sandbox is closed and the work is kept. Again to leave at once.");

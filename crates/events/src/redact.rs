@@ -12,6 +12,8 @@ const MASK: &str = "[redacted]";
 
 /// Knows the secrets of this process by value and takes them out of text.
 ///
+/// A value that is a number is passed over as well: in JSON its mask would not be one.
+///
 /// A value is found plain, percent-encoded, JSON-escaped, in base64 (also as the second half of `user:value`).
 #[derive(Clone, Default)]
 pub struct Redactor {
@@ -25,16 +27,17 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// A redactor for `secrets`; values under eight bytes are passed over.
+    /// A redactor for `secrets`; values under eight bytes, and numbers, are passed over.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut needles: Vec<String> = Vec::new();
-        for secret in secrets.into_iter().map(str::trim).filter(|s| s.len() >= SECRET_BYTES_MIN) {
+        let is_secret = |text: &&str| text.len() >= SECRET_BYTES_MIN && text.parse::<f64>().is_err();
+        for secret in secrets.into_iter().map(str::trim).filter(is_secret) {
             needles.push(secret.to_owned());
             needles.push(url::form_urlencoded::byte_serialize(secret.as_bytes()).collect());
             needles.push(serde_json::Value::from(secret).to_string().trim_matches('"').to_owned());
             needles.extend(base64_forms(secret.as_bytes()));
         }
-        needles.retain(|needle| needle.len() >= SECRET_BYTES_MIN);
+        needles.retain(|needle| needle.len() >= SECRET_BYTES_MIN && needle.parse::<f64>().is_err());
         // The longest first, so that a form which holds another goes as a whole.
         needles.sort_by_key(|needle| (std::cmp::Reverse(needle.len()), needle.clone()));
         needles.dedup();
@@ -92,5 +95,6 @@ mod tests {
     #[test]
     fn short_values_are_no_secrets() {
         assert_eq!(Redactor::new(["abc"]).redact("abc"), "abc");
+        assert_eq!(Redactor::new(["1234567890"]).redact(r#"{"at":1234567890}"#), r#"{"at":1234567890}"#);
     }
 }

@@ -192,13 +192,14 @@ fn split_path(path: &str) -> Result<(String, String, Option<Branch>), AddressErr
     Ok((owner.to_owned(), name.to_owned(), base))
 }
 
-/// Letters, digits, `.`, `-` and `_`, and neither an option nor a folder of its own meaning.
+/// Letters, digits, `.`, `-` and `_`, and neither an option nor a folder of its own meaning (`.github` is a name).
 fn is_name(part: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     !part.is_empty()
         && part.len() <= 100
         && part.bytes().all(allowed)
-        && !part.starts_with(['.', '-'])
+        && !part.starts_with('-')
+        && !matches!(part, "." | "..")
         && !part.ends_with(".git")
 }
 
@@ -222,6 +223,7 @@ mod tests {
             "HTTPS://GitHub.com/o/n",
             "o/n",
         ] {
+            assert!(parsed("https://github.com/o/.github").is_ok());
             assert_eq!(parsed(text).as_deref(), Ok("https://github.com/o/n"), "{text}");
         }
         assert_eq!(

@@ -13,10 +13,16 @@ use crate::output::{self, Usage};
 
 /// Start a strict stand-in on loopback: for trying and testing without accounts.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Dev {
     #[command(subcommand)]
     which: Which,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  backspace dev fake-model examples/simple-api/replies.jsonl
+  backspace dev fake-forge --repo OWNER/NAME=PATH";
 
 #[derive(Debug, Subcommand)]
 enum Which {

@@ -12,7 +12,7 @@ use session::request::{self, LocalRepositories, RequestError};
 
 use crate::assemble::{self, Wishes};
 use crate::config::Settings;
-use crate::output::Usage;
+use crate::output::{self, Usage};
 use crate::show::{self, CANCELLED, Form, Watched};
 use crate::telemetry;
 
@@ -97,6 +97,10 @@ pub(crate) async fn run(asked: Run, settings: &Settings) -> Result<ExitCode> {
     let assembled = assemble::assemble(settings, wishes).await?;
     let body = body(&asked)?;
     let request = request::parse(body.to_string().as_bytes(), &assembled.rules).map_err(usage)?;
+    if let (Form::Text, Some(folder)) = (asked.output, request.remote.local_path()) {
+        let folder = folder.display();
+        output::say(format_args!("{folder} stays as it is: the session starts from its last commit."));
+    }
     follow_one(&assembled.sessions, request, "run", asked.output).await
 }
 
@@ -139,7 +143,8 @@ fn scripted(asked: &Run) -> Result<Option<assemble::Recording>> {
         )
         .into());
     };
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the recording {path}"))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Usage(format!("cannot read the recording {path}: {error}")))?;
     Ok(Some(assemble::Recording { name: path.clone(), text }))
 }
 
@@ -178,7 +183,7 @@ fn body(asked: &Run) -> Result<Value> {
 fn prompt(asked: &Run) -> Result<String> {
     match (&asked.prompt_file, asked.prompt.as_deref()) {
         (Some(path), _) => std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the prompt in {}", path.display())),
+            .map_err(|error| Usage(format!("cannot read the prompt in {}: {error}", path.display())).into()),
         (None, Some("-")) => {
             let mut text = String::new();
             std::io::stdin()

@@ -1,19 +1,21 @@
 //! `backspace serve`: the service.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::assemble::{self, Wishes};
 use crate::config::{Settings, for_help};
+use crate::show;
+use crate::signals::Ends;
 use crate::telemetry;
 
-/// So long living sessions may go on after the process was told to end; then they are cancelled, their work kept.
-const GRACE: Duration = Duration::from_secs(10);
 /// So often we look for sessions that a crashed process left behind.
 const LOOK_AFTER_EVERY: Duration = Duration::from_secs(30);
 
@@ -43,7 +45,9 @@ Examples:
 pub(crate) async fn run(asked: Serve, settings: &Settings) -> Result<ExitCode> {
     telemetry::set_up(settings, "info")?;
     let listen = assemble::listen(settings, asked.listen.as_deref())?;
-    let wishes = Wishes { probes: true, serves_at: Some(listen.to_string()), ..Wishes::default() };
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen at {listen}"))?;
+    let listen = listener.local_addr().context("cannot tell the address")?;
+    let wishes = Wishes { probes: true, serves_at: Some(reachable(listen)), ..Wishes::default() };
     let assembled = assemble::assemble(settings, wishes).await?;
     let sessions = assembled.sessions.clone();
     for problem in sessions.problems() {
@@ -51,13 +55,27 @@ pub(crate) async fn run(asked: Serve, settings: &Settings) -> Result<ExitCode> {
     }
     let looking_after = tokio::spawn(look_after(sessions.clone()));
     let config = assemble::server_config(settings, listen, assembled.rules)?;
-    server::serve(config, sessions.clone(), told_to_end())
-        .await
-        .with_context(|| format!("cannot serve at {listen}"))?;
+    let (first, told) = oneshot::channel();
+    let told = async move { told.await.unwrap_or(()) };
+    tokio::select! {
+        served = server::serve_on(listener, config, sessions, told) => {
+            served.with_context(|| format!("cannot serve at {listen}"))?;
+        }
+        () = told_twice(Ends::hear()?, first) => {
+            warn!("Told twice: leaving; the next start looks after what is left");
+            return Ok(ExitCode::from(show::CANCELLED));
+        }
+    }
     looking_after.abort();
-    sessions.drain(GRACE).await;
     info!("Every session has its last entry; good-bye");
     Ok(ExitCode::SUCCESS)
+}
+
+/// `listen` as an address that a browser on this machine can open.
+fn reachable(listen: SocketAddr) -> String {
+    let any = listen.ip().is_unspecified();
+    let here = if listen.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    SocketAddr::new(if any { here } else { listen.ip() }, listen.port()).to_string()
 }
 
 /// Ends what crashed processes left behind, now and from time to time.
@@ -72,13 +90,11 @@ async fn look_after(sessions: session::Sessions) {
     }
 }
 
-/// Returns when the process is told to end.
-async fn told_to_end() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => info!("Told to end: no new sessions"),
-        _ = tokio::signal::ctrl_c() => info!("Interrupted: no new sessions"),
-    }
+/// Passes the first request to end on to the service, and returns at the second.
+async fn told_twice(mut ends: Ends, first: oneshot::Sender<()>) {
+    ends.next().await;
+    info!("Told to end: no new sessions, the living ones are brought to an end; again to leave at once");
+    // The service may be gone already.
+    let _ = first.send(());
+    ends.next().await;
 }

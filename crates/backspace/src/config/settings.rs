@@ -66,7 +66,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain(
         "BACKSPACE_TOOLS",
         "none",
-        "folders outside /usr that sandboxes see as well, read-only, such as ~/.cargo",
+        "folders outside /usr that sandboxes see as well, read-only, such as ~/.cargo/bin; never one that holds credentials",
     ),
     plain("SANDBOX_TIMEOUT", "3600", "seconds that a session's sandbox may live"),
     plain("BACKSPACE_COMMAND_TIMEOUT", "300", "seconds that a single command may run"),
@@ -95,7 +95,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("BACKSPACE_PRIVATE_HOSTS", "none", "forge hosts that may be private, loopback, or speak http"),
     plain("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as info,sqlx=warn"),
     plain("LOG_FORMAT", "text", "`text` or `json`"),
-    plain("DEBUG", "false", "true is LOG_LEVEL=debug"),
+    plain("DEBUG", "false", "true or 1 is LOG_LEVEL=debug"),
 ];
 
 /// All settings as a text for `--help`.

@@ -128,6 +128,7 @@ fn every_command_helps_with_an_example() {
         vec!["run"],
         vec!["serve"],
         vec!["doctor"],
+        vec!["dev"],
         vec!["dev", "fake-model"],
         vec!["dev", "fake-forge"],
     ] {

@@ -6,9 +6,11 @@ use anyhow::{Context as _, Result};
 use session::request::{LocalRepositories, Rules};
 
 use crate::assemble;
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::probe::{self, Probed};
 
+/// Where sessions look for git, whatever the user's shell does.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Older ones lack options that we use.
 const GIT_MIN: (u32, u32) = (2, 37);
 
@@ -35,7 +37,7 @@ pub(super) async fn all(settings: &Settings, repository: Option<&str>) -> Vec<Fi
         Finding { name: "state", verdict: state(settings).await },
         Finding { name: "sandbox", verdict: sandbox(settings).await },
     ];
-    found.extend(models(settings));
+    found.push(Finding { name: "model", verdict: models(settings) });
     found.push(Finding { name: "forge", verdict: forge(settings) });
     if let Some(repository) = repository {
         found.push(Finding { name: "repository", verdict: asked(settings, repository).await });
@@ -49,7 +51,7 @@ fn missing(what: impl Into<String>, mend: impl Into<String>) -> Verdict {
 
 fn git() -> Verdict {
     const MEND: &str = "apt-get install git";
-    let Ok(done) = Command::new("git").arg("--version").env("PATH", config::search_path()).output() else {
+    let Ok(done) = Command::new("git").arg("--version").env("PATH", PATH).output() else {
         return missing("git is not installed", MEND);
     };
     let text = String::from_utf8_lossy(&done.stdout).trim().to_owned();
@@ -107,25 +109,16 @@ async fn sandbox(settings: &Settings) -> Verdict {
     }
 }
 
-fn models(settings: &Settings) -> Vec<Finding> {
-    let known = [
-        ("anthropic", settings.text("ANTHROPIC_API_KEY").is_some(), "ANTHROPIC_API_KEY"),
-        (
-            "openai",
-            settings.text("OPENAI_API_KEY").is_some() || settings.text("OPENAI_BASE_URL").is_some(),
-            "OPENAI_API_KEY",
+/// The providers that a session would ask, in order.
+fn models(settings: &Settings) -> Verdict {
+    match assemble::providers(settings, None) {
+        Err(error) => missing(format!("{error:#}"), "Mend BACKSPACE_PROVIDERS"),
+        Ok(providers) if providers.0.is_empty() => missing(
+            "no provider is configured",
+            "Set ANTHROPIC_API_KEY or OPENAI_API_KEY (`backspace demo` needs neither)",
         ),
-    ];
-    let there: Vec<_> = known.iter().filter(|(_, set, _)| *set).collect();
-    if there.is_empty() {
-        let mend = "Set ANTHROPIC_API_KEY or OPENAI_API_KEY (`backspace demo` needs neither)";
-        return vec![Finding { name: "model", verdict: missing("no provider is configured", mend) }];
+        Ok(providers) => Verdict::Fine(format!("{}; no key was tried", providers.names().join(", then "))),
     }
-    let fine = |(name, _, variable): &&(&str, bool, &str)| {
-        let from = settings.from(variable);
-        Finding { name: "model", verdict: Verdict::Fine(format!("{name}, key from {from}; not asked")) }
-    };
-    there.iter().map(fine).collect()
 }
 
 fn forge(settings: &Settings) -> Verdict {
