@@ -9,4 +9,5 @@ mod cli;
 mod crash;
 mod story;
 mod tidy;
+mod wires;
 mod world;
