@@ -6,15 +6,17 @@ use events::Shown;
 use sandbox::{FileAnswer, FileTool};
 use serde::Deserialize;
 
-use super::{Done, Tool, Trouble, arguments};
+use super::{Done, RESULT_BYTES_MAX, Tool, Trouble, arguments};
 use crate::Bench;
 
 /// Lines given when the model asks for no number.
 const LINES_DEFAULT: u64 = 400;
 /// More lines than this are never given at once.
 const LINES_MAX: u64 = 2000;
-/// Leaves room for line numbers within the bound on results.
+/// More text than this, and line numbers no longer fit beside it within the bound on results.
 const BYTES_MAX: u64 = 20 * 1024;
+/// Leaves room for the closing line within the bound on results.
+const NUMBERED_BYTES_MAX: usize = RESULT_BYTES_MAX - 256;
 
 pub(super) const TOOL: Tool = Tool {
     name: "read",
@@ -40,11 +42,18 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
     };
     match bench.sandbox.file(&tool).await? {
         FileAnswer::Read { text, first_line, lines, lines_total, bytes_total: _ } => {
-            let mut result = numbered(&text, first_line);
+            let (mut result, fitting) = numbered(&text, first_line);
+            let lines = lines.min(fitting);
             let last = first_line + lines.saturating_sub(1);
             if lines == 0 {
                 let _ = write!(result, "[no lines: the file has {lines_total}]");
-            } else if first_line > 1 || last < lines_total {
+            } else if last < lines_total {
+                let next = last + 1;
+                let _ = write!(
+                    result,
+                    "[lines {first_line} to {last} of {lines_total}; page on with first_line {next}]"
+                );
+            } else if first_line > 1 {
                 let _ = write!(result, "[lines {first_line} to {last} of {lines_total}]");
             }
             Ok(Done::of(result, Shown::Read { path, lines }))
@@ -63,14 +72,22 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
     }
 }
 
-/// `text` with the number of each line before it.
-fn numbered(text: &str, first_line: u64) -> String {
+/// The lines of `text` with their numbers before them, as many as fit, and how many these are. The first one is always
+/// given: without it there would be no paging on.
+fn numbered(text: &str, first_line: u64) -> (String, u64) {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
+    let mut lines = 0;
     for (line, number) in text.split_inclusive('\n').zip(first_line..) {
+        let whole = out.len();
         let _ = write!(out, "{number:>5}\t{line}");
+        if out.len() > NUMBERED_BYTES_MAX && lines > 0 {
+            out.truncate(whole);
+            break;
+        }
+        lines += 1;
     }
     if !out.is_empty() && !out.ends_with('\n') {
         out.push('\n');
     }
-    out
+    (out, lines)
 }
