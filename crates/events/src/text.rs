@@ -1,5 +1,7 @@
 //! Bounding and escaping text that we did not write.
 
+use std::error::Error;
+
 /// Keeps the head and the tail of `text` when it is longer than `bytes_max`, and says between them what was left out.
 ///
 /// Cuts at character boundaries; the result is at most `bytes_max` bytes plus the sentence in the middle.
@@ -26,4 +28,43 @@ pub fn escape_control(text: &str) -> String {
         }
     }
     out
+}
+
+/// `error` with its causes, outermost first, in one line.
+pub fn error_chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // A transparent wrapper says the same again.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{said}")]
+    struct Said {
+        said: &'static str,
+        #[source]
+        cause: Option<Box<Said>>,
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_each_once() {
+        let says = |said, cause: Option<Said>| Said { said, cause: cause.map(Box::new) };
+        let root = says("no space left", None);
+        let transparent = says("no space left", Some(root));
+        assert_eq!(error_chain(&transparent), "no space left");
+        let whole = says("cannot push", Some(says("cannot write", Some(transparent))));
+        assert_eq!(error_chain(&whole), "cannot push: cannot write: no space left");
+    }
 }

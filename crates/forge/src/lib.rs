@@ -6,7 +6,7 @@ pub mod local;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use events::{Branch, Oid, Remote};
+use events::{Branch, Oid, Remote, error_chain as with_causes};
 use secrecy::SecretString;
 
 pub use local::{KeptPullRequest, LocalError, Shelf};
@@ -156,16 +156,4 @@ pub enum Error {
     /// The configuration cannot work.
     #[error("cannot open the forge: {0}")]
     Config(String),
-}
-
-/// An error and its causes, in one line for people.
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
