@@ -165,7 +165,7 @@ fn bound(policy: &Policy, belongings: &mut Belongings, terms: &mut Terms) {
             terms.enforced.push(format!("at most {} of memory in all", mib(bounds.memory_bytes_max)));
         }
         Err(reason) => terms.soft.push(format!(
-            "memory: at most {} a process, but no bound on all of them ({reason})",
+            "memory: at most {} of its own a process, but no bound on all of them and on shared memory ({reason})",
             mib(policy.memory_bytes_max)
         )),
     }

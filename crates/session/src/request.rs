@@ -17,6 +17,10 @@ const CHECKS_MAX: usize = 20;
 const CHECK_CHARS_MAX: usize = 2_000;
 /// A bound on a bound: larger ones are typing errors.
 const TURNS_MAX: u64 = 10_000;
+/// More bad fields than this are not worth telling.
+const ERRORS_MAX: usize = 30;
+/// A field's name is repeated to its author; a longer one is no field's.
+const FIELD_CHARS_MAX: usize = 100;
 /// A week.
 const MINUTES_MAX: u64 = 7 * 24 * 60;
 
@@ -31,6 +35,8 @@ pub struct Rules {
     pub repositories: Vec<String>,
     /// The providers that are configured.
     pub providers: Vec<String>,
+    /// The hosts whose forges are configured.
+    pub forges: Vec<String>,
 }
 
 /// Which folders of this machine may be asked for by path.
@@ -122,7 +128,10 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, field: &str, message: impl Into<String>) {
-        self.errors.push(FieldError { field: field.to_owned(), message: message.into() });
+        if self.errors.len() < ERRORS_MAX {
+            let field = field.chars().take(FIELD_CHARS_MAX).collect();
+            self.errors.push(FieldError { field, message: message.into() });
+        }
     }
 
     /// The value under one of a field's `names`, with the name that was used.
@@ -299,6 +308,14 @@ impl Rules {
         } else {
             Address::parse(text, &self.hosts).map_err(|error| error.to_string())?
         };
+        if let Remote::Hosted(hosted) = &address.remote
+            && !self.forges.contains(&hosted.host)
+        {
+            let known = self.forges.join(", ");
+            return Err(format!(
+                "is on no forge that is configured; configured: {known} (GITHUB_API_URL names another)"
+            ));
+        }
         if self.allows(&address.remote) {
             Ok(address)
         } else {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use backspace_init::protocol::{Ended, Limits, Ran, Script};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::output::Output;
@@ -93,8 +94,15 @@ impl Watched {
         if self.ended.is_none() {
             asked.push(PollFd::new(&self.shell.report, PollFlags::IN));
         }
-        if poll(&mut asked, Some(&wait)).is_err() {
-            return;
+        match poll(&mut asked, Some(&wait)) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return,
+            Err(error) => {
+                // Nothing more can be heard; waiting on would never end.
+                self.open = false;
+                self.ended.get_or_insert(Ended::NotStarted(error.raw_os_error()));
+                return;
+            }
         }
         let mut ready = asked.iter().map(|asked| !asked.revents().is_empty());
         let output_ready = self.open && ready.next().unwrap_or(false);

@@ -45,6 +45,7 @@ fn answer_all() -> io::Result<()> {
     // Else any process inside could write to this one's memory.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     shell::let_the_kernel_reap();
+    shell::hear_no_faults_of_others();
     let mut questions = take_socket()?;
     let answers: Answers = Arc::new(Mutex::new(questions.try_clone()?));
     let Some(Request { id, ask: Ask::Begin(limits) }) = frame::read(&mut questions)? else {

@@ -84,6 +84,15 @@ pub(crate) fn let_the_kernel_reap() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
 
+/// A fault of its own still ends this process; the same signal from another one, which may be sent by anybody inside,
+/// does not: the kernel keeps it from a process 1 that has no code for it.
+pub(crate) fn hear_no_faults_of_others() {
+    for fault in [libc::SIGSEGV, libc::SIGBUS] {
+        // SAFETY: the default installs no code; it takes away what the runtime had installed.
+        unsafe { libc::signal(fault, libc::SIG_DFL) };
+    }
+}
+
 /// Starts `script` in a shell in the work tree.
 pub(crate) fn start(script: &str, limits: &Limits) -> io::Result<Shell> {
     let script = CString::new(script).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;

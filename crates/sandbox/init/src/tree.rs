@@ -11,9 +11,9 @@ const ENDING_MAX: Duration = Duration::from_secs(5);
 /// How long killed processes are given to go before they are looked for again.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Whether nothing lives below `supervisor`.
+/// Whether nothing lives below `supervisor`; what cannot be looked at is not gone.
 pub(crate) fn is_gone(supervisor: i32) -> bool {
-    descendants(supervisor).is_empty()
+    fs::read_dir("/proc").is_ok() && descendants(supervisor).is_empty()
 }
 
 /// Sends `signal` to everything below `supervisor`.

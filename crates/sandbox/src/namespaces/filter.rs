@@ -142,10 +142,29 @@ fn refused_calls() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     // A terminal would take these for what somebody typed.
     rules.insert(libc::SYS_ioctl, vec![rule(&[(1, Eq, libc::TIOCSTI)])?, rule(&[(1, Eq, libc::TIOCLINUX)])?]);
     rules.insert(libc::SYS_socket, refused_sockets()?);
+    rules.extend(calls_on_process_1()?);
     Ok(rules)
 }
 
-/// All families but four, raw sockets of the internet's, and packet sockets. Netlink's own are raw by name only.
+/// Whoever runs inside has process 1's user id, and could take its descriptors or its processor away from it.
+fn calls_on_process_1() -> Result<Vec<(c_long, Vec<SeccompRule>)>, BackendError> {
+    const IOPRIO_WHO_PROCESS: u64 = 1;
+    let first = || Ok::<_, BackendError>(vec![rule(&[(0, Eq, 1)])?]);
+    let second =
+        |one_process| Ok::<_, BackendError>(vec![rule(&[(1, Eq, 1)])?, rule(&[(0, Ne, one_process)])?]);
+    Ok(vec![
+        (libc::SYS_prlimit64, first()?),
+        (libc::SYS_sched_setscheduler, first()?),
+        (libc::SYS_sched_setparam, first()?),
+        (libc::SYS_sched_setattr, first()?),
+        (libc::SYS_sched_setaffinity, first()?),
+        (libc::SYS_setpriority, second(u64::from(libc::PRIO_PROCESS))?),
+        (libc::SYS_ioprio_set, second(IOPRIO_WHO_PROCESS)?),
+    ])
+}
+
+/// All families but four, raw sockets of the internet's, packet sockets, and of netlink all but routes. Netlink's own are
+/// raw by name only.
 fn refused_sockets() -> Result<Vec<SeccompRule>, BackendError> {
     let number = |value: libc::c_int| u64::from(value.unsigned_abs());
     let (inet, inet6) = (number(libc::AF_INET), number(libc::AF_INET6));
@@ -162,6 +181,7 @@ fn refused_sockets() -> Result<Vec<SeccompRule>, BackendError> {
         rule(&[(0, Eq, inet), (1, kind.clone(), raw)])?,
         rule(&[(0, Eq, inet6), (1, kind.clone(), raw)])?,
         rule(&[(1, kind, packet)])?,
+        rule(&[(0, Eq, number(libc::AF_NETLINK)), (2, Ne, number(libc::NETLINK_ROUTE))])?,
     ])
 }
 

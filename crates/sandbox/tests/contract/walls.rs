@@ -246,3 +246,20 @@ async fn memory_is_bounded() {
     }
     sandbox.close().await;
 }
+
+#[tokio::test]
+async fn process_1_cannot_be_ended_or_crippled_from_inside() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    for signal in ["KILL", "STOP", "SEGV", "BUS", "ILL", "FPE", "ABRT", "TERM", "SYS"] {
+        assert_eq!(sandbox.ok(&format!("kill -{signal} 1 2>&1; echo alive")).await, "alive\n", "{signal}");
+    }
+    for command in
+        ["prlimit --pid 1 --nofile=0:0", "prlimit --pid 1 --as=0:0", "renice -n 19 -p 1", "chrt -i -p 0 1"]
+    {
+        let ran = sandbox.sh(&format!("{command} 2>&1")).await;
+        assert!(ran.output.contains("Operation not permitted"), "{command}: {}", ran.output);
+    }
+    assert_eq!(sandbox.ok("echo still here").await, "still here\n");
+    sandbox.close().await;
+}

@@ -1,7 +1,11 @@
 use super::*;
 
 fn rules() -> Rules {
-    Rules { providers: vec!["anthropic".into(), "openai".into()], ..Rules::default() }
+    Rules {
+        providers: vec!["anthropic".into(), "openai".into()],
+        forges: vec!["github.com".into()],
+        ..Rules::default()
+    }
 }
 
 fn fields(body: &str) -> Vec<(String, String)> {
@@ -92,4 +96,23 @@ fn the_operator_may_name_the_repositories() {
     let rules = Rules { repositories: vec!["github.com/o/*".into()], ..rules() };
     assert!(rules.address("https://github.com/O/n").is_ok());
     assert!(rules.address("https://github.com/other/n").unwrap_err().contains("BACKSPACE_REPOS"));
+}
+
+#[test]
+fn other_hosts_are_refused_before_anything_is_asked_of_them() {
+    let error = rules().address("https://gitlab.example.com/o/n").unwrap_err();
+    assert!(error.contains("configured: github.com"), "{error}");
+}
+
+#[test]
+fn what_is_told_of_a_bad_request_is_bounded() {
+    let fields: serde_json::Map<String, serde_json::Value> =
+        (0..1000).map(|n| (format!("{n}{}", "x".repeat(1000)), serde_json::json!(1))).collect();
+    let Err(RequestError::Fields(errors)) =
+        parse(serde_json::to_string(&fields).unwrap().as_bytes(), &rules())
+    else {
+        panic!("it was taken")
+    };
+    assert_eq!(errors.len(), ERRORS_MAX);
+    assert!(errors.iter().all(|error| error.field.len() <= FIELD_CHARS_MAX));
 }
