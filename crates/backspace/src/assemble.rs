@@ -70,6 +70,11 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
     let home = home(settings)?;
     let rules = rules(settings);
     let providers = providers(settings, wishes.scripted)?;
+    let hosted = hosted(settings, &rules.hosts)?;
+    // A client reads all certificates of this machine, which takes as long as opening the database.
+    let hosted =
+        tokio::task::spawn_blocking(move || hosted.into_iter().map(open_hosted).collect::<Result<_>>());
+    let models = tokio::task::spawn_blocking(model::prepare);
     let store = store::open(&store_config(settings, &home)?).await.context("cannot open the database")?;
     let repos =
         repo::Repos::open(home.join("repos")).await.context("cannot prepare the folder for mirrors")?;
@@ -84,10 +89,12 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
     if wishes.probes {
         problems.extend(no_sandbox(probe::sandbox(&sandbox, &policy, &home).await));
     }
+    let hosted = hosted.await.context("cannot open the forges")??;
+    models.await.context("cannot make the models' client")??;
     let ports = Ports {
         store,
         repos,
-        forges: Forges { hosted: hosted(settings, &rules.hosts)?, local },
+        forges: Forges { hosted, local },
         shelf,
         retry: model::Policy::default(),
         sandbox,
@@ -106,7 +113,8 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         LocalRepositories::None => rules.local,
         wished @ (LocalRepositories::Below(_) | LocalRepositories::Any) => wished,
     };
-    let rules = Rules { providers: ports.providers.names(), local, ..rules };
+    let forges = ports.forges.hosted.iter().map(|(host, _)| host.clone()).collect();
+    let rules = Rules { providers: ports.providers.names(), local, forges, ..rules };
     let running_max = settings.parsed("MAX_CONCURRENT_JOBS")?.unwrap_or(RUNNING_MAX);
     if running_max == 0 {
         bail!(Usage("MAX_CONCURRENT_JOBS must be at least 1".to_owned()));
@@ -134,6 +142,10 @@ pub(crate) fn home(settings: &Settings) -> Result<PathBuf> {
     let home = settings.text("BACKSPACE_HOME").map(PathBuf::from).or_else(config::default_home);
     let home =
         home.context("neither BACKSPACE_HOME nor HOME is set: name a folder for state in BACKSPACE_HOME")?;
+    // git and the mount call separate folders by colons.
+    if home.to_str().is_none_or(|text| text.contains(|c: char| c == ':' || c.is_control())) {
+        bail!(Usage("BACKSPACE_HOME must be a path without `:` and control characters".to_owned()));
+    }
     std::fs::create_dir_all(&home)
         .with_context(|| format!("cannot make {} (BACKSPACE_HOME)", home.display()))?;
     keep_private(&home)?;
@@ -212,6 +224,7 @@ pub(crate) fn rules(settings: &Settings) -> Rules {
         local: if below.is_empty() { LocalRepositories::None } else { LocalRepositories::Below(below) },
         repositories: settings.list("BACKSPACE_REPOS"),
         providers: Vec::new(),
+        forges: Vec::new(),
     }
 }
 
@@ -268,7 +281,7 @@ fn openai(settings: &Settings) -> Option<model::Config> {
 
 /// GitHub itself, and the GitHub server that `GITHUB_API_URL` names. The token is that server's; GitHub itself is then
 /// asked without one.
-fn hosted(settings: &Settings, hosts: &Hosts) -> Result<Vec<(String, Arc<dyn Forge>)>> {
+fn hosted(settings: &Settings, hosts: &Hosts) -> Result<Vec<forge::github::Config>> {
     let token = settings.secret("GITHUB_TOKEN");
     let mut config = match settings.text("GITHUB_API_URL") {
         Some(url) => {
@@ -283,11 +296,21 @@ fn hosted(settings: &Settings, hosts: &Hosts) -> Result<Vec<(String, Arc<dyn For
         config.pace = Pace { between_writes: Duration::ZERO, after_notice: Duration::ZERO, ..config.pace };
     }
     let public = (config.host != PUBLIC_GITHUB).then(|| forge::github::Config::for_host(PUBLIC_GITHUB, None));
-    let opened = |config: forge::github::Config| {
-        let host = config.host.clone();
-        Ok((host, forge::open(&forge::Config::GitHub(config))?))
-    };
-    [Some(config), public].into_iter().flatten().map(opened).collect()
+    Ok([Some(config), public].into_iter().flatten().collect())
+}
+
+/// The forge of `config` by its host.
+fn open_hosted(config: forge::github::Config) -> Result<(String, Arc<dyn Forge>)> {
+    let host = config.host.clone();
+    Ok((host, forge::open(&forge::Config::GitHub(config))?))
+}
+
+/// The hosts whose forges are configured.
+///
+/// # Errors
+/// Settings that cannot work.
+pub(crate) fn forge_hosts(settings: &Settings, hosts: &Hosts) -> Result<Vec<String>> {
+    Ok(hosted(settings, hosts)?.into_iter().map(|(host, _)| host).collect())
 }
 
 /// The forge on which `remote` lives; nothing for a folder of this machine.
@@ -300,9 +323,9 @@ pub(crate) fn forge_of(
     remote: &Remote,
 ) -> Result<Option<Arc<dyn Forge>>> {
     let Remote::Hosted(wanted) = remote else { return Ok(None) };
-    let found = hosted(settings, &rules.hosts)?.into_iter().find(|(host, _)| *host == wanted.host);
-    let (_, forge) = found.with_context(|| format!("no forge is configured for {}", wanted.host))?;
-    Ok(Some(forge))
+    let found = hosted(settings, &rules.hosts)?.into_iter().find(|config| config.host == wanted.host);
+    let config = found.with_context(|| format!("no forge is configured for {}", wanted.host))?;
+    Ok(Some(open_hosted(config)?.1))
 }
 
 /// How to serve `assembled` at `listen`.

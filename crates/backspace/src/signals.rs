@@ -1,4 +1,4 @@
-//! What tells the process to end: Ctrl-C, and SIGTERM from a supervisor.
+//! What tells the process to end: Ctrl-C, SIGTERM from a supervisor, SIGHUP from a terminal that is closed.
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) struct Ends {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl Ends {
@@ -16,7 +17,11 @@ impl Ends {
     /// When the system does not let us.
     pub(crate) fn hear() -> Result<Self> {
         let hear = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { interrupt: hear(SignalKind::interrupt())?, terminate: hear(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: hear(SignalKind::interrupt())?,
+            terminate: hear(SignalKind::terminate())?,
+            hang_up: hear(SignalKind::hangup())?,
+        })
     }
 
     /// Returns at the next request to end.
@@ -24,6 +29,7 @@ impl Ends {
         let heard = tokio::select! {
             heard = self.interrupt.recv() => heard,
             heard = self.terminate.recv() => heard,
+            heard = self.hang_up.recv() => heard,
         };
         if heard.is_none() {
             std::future::pending::<()>().await;

@@ -125,6 +125,7 @@ impl World {
         let mut rules =
             Rules { local: LocalRepositories::Any, providers: vec!["scripted".into()], ..Rules::default() };
         rules.hosts.private.extend(forge.as_ref().map(FakeForge::host));
+        rules.forges.extend(forge.as_ref().map(FakeForge::host));
         let sessions =
             Sessions::new(ports, Limits { running_max: bent.running_max, queued_max: 10 }, Vec::new());
         Self { home, forge, repository, sessions, rules }

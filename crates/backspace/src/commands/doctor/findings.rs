@@ -135,7 +135,9 @@ fn forge(settings: &Settings) -> Verdict {
 /// What the forge says of a repository.
 async fn asked(settings: &Settings, repository: &str) -> Verdict {
     let said: Result<Verdict> = async {
-        let rules = Rules { local: LocalRepositories::Any, ..assemble::rules(settings) };
+        let rules = assemble::rules(settings);
+        let forges = assemble::forge_hosts(settings, &rules.hosts)?;
+        let rules = Rules { local: LocalRepositories::Any, forges, ..rules };
         let address = match rules.address(repository) {
             Ok(address) => address,
             Err(message) => return Ok(missing(format!("{repository} {message}"), "")),
