@@ -17,7 +17,7 @@ use sandbox::FileAnswer;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::{Bench, Error, Finish, Stop};
+use crate::{Bench, Error, Finish, Limits, Stop};
 
 /// More of a result than this the model gains nothing from; every tool has a way to page on.
 const RESULT_BYTES_MAX: usize = 24 * 1024;
@@ -66,35 +66,64 @@ pub(crate) fn specs() -> Vec<ToolSpec> {
         .collect()
 }
 
-/// Carries out `calls` one after the other, each written down before the next begins.
-pub(crate) async fn run_all(calls: &[ToolCall], bench: &Bench<'_>) -> Result<Ran, Error> {
+/// Carries out `calls` one after the other, each written down before the next begins. What can no longer be run is
+/// answered all the same: a call without a result is no conversation that could go on.
+pub(crate) async fn run_all(calls: &[ToolCall], bench: &Bench<'_>, limits: &Limits) -> Result<Ran, Error> {
     let mut ran = Ran { results: Vec::with_capacity(calls.len()), stop: None };
     for call in calls {
-        if bench.cancel.is_cancelled() {
-            ran.stop = Some(Stop::Cancelled);
-            return Ok(ran);
-        }
         let started = Instant::now();
-        let mut done = run(call, bench).await?;
-        let saved = keep(&mut done, bench).await?;
+        let mut done = if bench.cancel.is_cancelled() {
+            refused(call, "Not run: the session was cancelled.".to_owned())
+        } else if limits.time_left().is_zero() {
+            refused(call, "Not run: the time is up.".to_owned())
+        } else {
+            run(call, bench, limits).await?
+        };
         if let Some(finish) = done.finish.take() {
             ran.stop = Some(Stop::Finished(finish));
         }
-        let result = head_and_tail(&done.result, RESULT_BYTES_MAX);
-        let mut events: Vec<Event> = done.edits.into_iter().map(Event::FileEdited).collect();
-        events.push(Event::ToolFinished(ToolFinished {
-            call_id: call.id.clone(),
-            tool: call.name.clone(),
-            result: result.clone(),
-            failed: done.failed,
-            shown: done.shown,
-            saved,
-            duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        }));
-        bench.journal.record(events).await?;
-        ran.results.push(ToolResult { call_id: call.id.clone(), text: result, failed: done.failed });
+        ran.results.push(answer(call, done, started, bench).await?);
+    }
+    if bench.cancel.is_cancelled() {
+        ran.stop = Some(Stop::Cancelled);
     }
     Ok(ran)
+}
+
+/// Answers each of `calls` with `why` it was not run.
+pub(crate) async fn run_none(
+    calls: &[ToolCall],
+    why: &str,
+    bench: &Bench<'_>,
+) -> Result<Vec<ToolResult>, Error> {
+    let mut results = Vec::with_capacity(calls.len());
+    for call in calls {
+        results.push(answer(call, refused(call, why.to_owned()), Instant::now(), bench).await?);
+    }
+    Ok(results)
+}
+
+/// Keeps the work tree as `call` left it, writes down what came of it, and gives the result for the model.
+async fn answer(
+    call: &ToolCall,
+    mut done: Done,
+    started: Instant,
+    bench: &Bench<'_>,
+) -> Result<ToolResult, Error> {
+    let saved = keep(&mut done, bench).await?;
+    let result = head_and_tail(&done.result, RESULT_BYTES_MAX);
+    let mut events: Vec<Event> = done.edits.into_iter().map(Event::FileEdited).collect();
+    events.push(Event::ToolFinished(ToolFinished {
+        call_id: call.id.clone(),
+        tool: call.name.clone(),
+        result: result.clone(),
+        failed: done.failed,
+        shown: done.shown,
+        saved,
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }));
+    bench.journal.record(events).await?;
+    Ok(ToolResult { call_id: call.id.clone(), text: result, failed: done.failed })
 }
 
 /// Why a call gave nothing.
@@ -112,14 +141,14 @@ impl From<sandbox::Error> for Trouble {
 }
 
 /// Carries out one call. What the model did wrong becomes a result that tells it so.
-async fn run(call: &ToolCall, bench: &Bench<'_>) -> Result<Done, Error> {
+async fn run(call: &ToolCall, bench: &Bench<'_>, limits: &Limits) -> Result<Done, Error> {
     let text = call.arguments.as_str();
     let outcome = match call.name.as_str() {
         "read" => read::run(text, bench).await,
         "search" => search::run(text, bench).await,
         "edit" => edit::run(text, bench).await,
         "write" => write::run(text, bench).await,
-        "bash" => bash::run(text, bench).await,
+        "bash" => bash::run(text, bench, limits).await,
         "plan" => plan::run(text),
         "finish" => finish::run(text),
         unknown => {

@@ -10,8 +10,11 @@ use model::{Conversation, Message, Part, Reply, Stop as ModelStop, Wait};
 use crate::prompt::{self, Brief};
 use crate::{Bench, Error, Finish, Limits, Stop, tools};
 
-/// So many replies in a row that call no tool, and the last one is taken for the end.
+/// So many replies in a row that get no tool to run, and the last one is taken for the end, or for one too many.
 const SILENT_REPLIES_MAX: u32 = 3;
+/// What every call of a reply that was cut is told: the last may lack half its arguments, the others belong to it.
+const CUT: &str = "Not run: your reply was cut off at the output limit, and the arguments of its calls may be \
+                   incomplete. Nothing was done. Call again, in smaller steps.";
 
 /// Works on `brief` until the model finishes, a limit is reached, or the session is cancelled.
 ///
@@ -45,8 +48,16 @@ pub async fn work(brief: &Brief, bench: &Bench<'_>, limits: &Limits) -> Result<S
             }
             continue;
         }
+        if reply.stop == ModelStop::OutputLimit {
+            conversation.push(Message::Results(tools::run_none(&reply.calls, CUT, bench).await?));
+            silent += 1;
+            if silent >= SILENT_REPLIES_MAX {
+                return Err(unusable(&reply, silent));
+            }
+            continue;
+        }
         silent = 0;
-        let ran = tools::run_all(&reply.calls, bench).await?;
+        let ran = tools::run_all(&reply.calls, bench, limits).await?;
         if let Some(stop) = ran.stop {
             return Ok(stop);
         }
@@ -109,10 +120,7 @@ fn after_silence(reply: &Reply, silent: u32) -> Result<Silence, Error> {
         if reply.stop == ModelStop::Finished && !said.is_empty() {
             return Ok(Silence::TakenForEnd(Finish { title: String::new(), summary: said.join("\n\n") }));
         }
-        return Err(Error::Protocol(format!(
-            "{silent} replies in a row call no tool ({})",
-            reply.stop.as_str()
-        )));
+        return Err(unusable(reply, silent));
     }
     let told = match &reply.stop {
         ModelStop::OutputLimit => "Your reply was cut off at the output limit. Go on in smaller steps.",
@@ -122,6 +130,11 @@ fn after_silence(reply: &Reply, silent: u32) -> Result<Silence, Error> {
         }
     };
     Ok(Silence::Told(told.to_owned()))
+}
+
+fn unusable(reply: &Reply, silent: u32) -> Error {
+    let stop = reply.stop.as_str();
+    Error::Protocol(format!("{silent} replies in a row call no tool that could be run ({stop})"))
 }
 
 /// What the first request says, for the log.

@@ -8,7 +8,7 @@ use sandbox::{Command, Ended};
 use serde::Deserialize;
 
 use super::{Done, Tool, Trouble, arguments};
-use crate::Bench;
+use crate::{Bench, Limits};
 
 /// More output than this keeps its head and its tail; leaves room for the closing line within the bound on results.
 const OUTPUT_BYTES_MAX: usize = 20 * 1024;
@@ -27,20 +27,24 @@ struct Arguments {
     timeout_seconds: Option<u64>,
 }
 
-pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> {
+pub(super) async fn run(text: &str, bench: &Bench<'_>, limits: &Limits) -> Result<Done, Trouble> {
     let Arguments { command, timeout_seconds } = arguments(&TOOL, text)?;
     if command.trim().is_empty() {
         return Err(Trouble::Refused("`command` is empty. Nothing was run.".to_owned()));
     }
     let asked = timeout_seconds.map_or(bench.command_timeout, Duration::from_secs);
-    let timeout = asked.min(bench.command_timeout);
+    let time_left = limits.time_left();
+    let timeout = asked.min(bench.command_timeout).min(time_left);
     let script = Command { script: command.clone(), timeout, output_bytes_max: OUTPUT_BYTES_MAX };
     let ran = tokio::select! {
         ran = bench.sandbox.run(&script) => ran?,
-        // The sandbox is closed next; that ends the command.
-        () = bench.cancel.cancelled() => return Err(Trouble::Refused("The session was cancelled.".to_owned())),
+        // The sandbox is closed next; that ends the command. What it wrote until now is kept before.
+        () = bench.cancel.cancelled() => return Ok(cancelled(command)),
     };
-    let (exit_code, how) = ended(ran.ended, timeout);
+    let (exit_code, mut how) = ended(ran.ended, timeout);
+    if timeout == time_left && ran.ended == Ended::TimedOut {
+        how.push_str(": the time for the task is up");
+    }
     let mut result = ran.output.clone();
     if !result.is_empty() && !result.ends_with('\n') {
         result.push('\n');
@@ -48,6 +52,13 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
     let _ = write!(result, "[{how}]");
     let shown = Shown::Bash { command, output: ran.output, exit_code };
     Ok(Done { failed: exit_code != 0, changed_files: true, ..Done::of(result, shown) })
+}
+
+/// What came of a command that the end of the session interrupted.
+fn cancelled(command: String) -> Done {
+    let how = "[cancelled: the session was ended while this ran]".to_owned();
+    let shown = Shown::Bash { command, output: how.clone(), exit_code: -1 };
+    Done { failed: true, changed_files: true, ..Done::of(how, shown) }
 }
 
 /// The exit code for people and the closing line for the model.

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
 use agent::{Bench, Brief, Instructions, Limits, Stop};
 use events::{Failure, FailureCode, Limit, Oid, Outcome, Step};
@@ -18,6 +19,10 @@ const INSTRUCTIONS: [&str; 3] = ["AGENTS.md", "CLAUDE.md", ".cursorrules"];
 const INSTRUCTIONS_BYTES_MAX: u64 = 16 * 1024;
 /// A longer list of names tells the model nothing at a glance.
 const TOP_LEVEL_MAX: usize = 100;
+
+/// What of a sandbox's lifetime is not the agent's beside the time for checks: enough to open the model, to end the
+/// last command and to take in its changes.
+const HARVEST_RESERVE: Duration = Duration::from_secs(60);
 
 /// How far the agent came.
 pub(crate) struct Worked {
@@ -53,7 +58,9 @@ pub(crate) async fn work(
         cancel: &story.cancel,
         command_timeout: story.ports.command_timeout,
     };
-    let limits = Limits::starting_now(&request.budget);
+    let policy = &story.ports.policy;
+    let time = agent_time(policy.lifetime, story.ports.command_timeout, request.checks.len());
+    let limits = Limits::starting_now(&request.budget, time);
     let stop = agent::work(&brief(story, checkout), &bench, &limits).await;
     let tree = keeper.close().await;
     let stop = stop.map_err(|error| failure::of_agent(&error))?;
@@ -75,6 +82,14 @@ pub(crate) fn nothing_changed(stop: &Stop) -> Outcome {
 
 fn budget_without_work(limit: Limit) -> Outcome {
     Outcome::Budget { limit, delivery: None }
+}
+
+/// How long the agent may work in a sandbox that lives for `lifetime` and is to run `checks` after it. However long the
+/// checks may take, three quarters are the agent's: few checks take the time they are allowed.
+fn agent_time(lifetime: Duration, command_timeout: Duration, checks: usize) -> Duration {
+    let checks = u32::try_from(checks).unwrap_or(u32::MAX);
+    let reserve = command_timeout.saturating_mul(checks).saturating_add(HARVEST_RESERVE);
+    lifetime - reserve.min(lifetime / 4)
 }
 
 /// What the agent is told.
@@ -118,4 +133,18 @@ fn instructions(root: &Path) -> Option<Instructions> {
     let file = std::fs::File::open(root.join(name)).ok()?;
     file.take(INSTRUCTIONS_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     Some(Instructions { path: (*name).to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_stops_while_its_sandbox_still_lives() {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        assert_eq!(agent_time(minutes(60), minutes(5), 0), minutes(59));
+        assert_eq!(agent_time(minutes(60), minutes(5), 2), minutes(49));
+        assert_eq!(agent_time(minutes(60), minutes(5), 100), minutes(45));
+        assert_eq!(agent_time(minutes(2), minutes(5), 1), Duration::from_secs(90));
+    }
 }

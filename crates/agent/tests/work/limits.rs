@@ -1,0 +1,102 @@
+//! What ends the work before it is done: a budget, the clock, a cancel.
+
+use std::time::Duration;
+
+use agent::{Error, Stop};
+use events::{Budget, Event, Limit};
+
+use super::{Did, World, calls, commit};
+
+const LOOK: (&str, &str) = ("bash", r#"{"command":"sleep 0"}"#);
+
+/// That the last thing written down is which limit was reached.
+#[track_caller]
+fn assert_ended_by(limit: Limit, stop: &Result<Stop, Error>, world: &World) {
+    assert!(matches!(stop, Ok(Stop::LimitReached(reached)) if *reached == limit), "{stop:?}");
+    let last = world.did().pop();
+    let said = matches!(&last, Some(Did::Recorded(Event::LimitReached(reached))) if reached.limit == limit);
+    assert!(said, "{last:?}");
+}
+
+/// What comes of `world` when it is cancelled after a minute.
+async fn cancelled_after_a_minute(world: &World) -> Stop {
+    let cancel = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        world.cancel.cancel();
+    };
+    let (stop, ()) = tokio::join!(world.work(Budget::default()), cancel);
+    stop.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_turns_and_the_tokens_are_counted() {
+    let world = World::new([calls([LOOK]), calls([LOOK]), calls([LOOK])]);
+    let stop = world.work(Budget { turns: Some(2), ..Budget::default() }).await;
+    assert_ended_by(Limit::Turns, &stop, &world);
+    assert_eq!(world.finished().len(), 2);
+
+    let world = World::new([calls([LOOK]), calls([LOOK]), calls([LOOK])]);
+    let stop = world.work(Budget { tokens: Some(2), ..Budget::default() }).await;
+    assert_ended_by(Limit::Tokens, &stop, &world);
+    assert_eq!(world.finished().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_does_not_answer_ends_with_the_time() {
+    let world = World::new([]);
+    let begun = tokio::time::Instant::now();
+    let stop = world.work(Budget { minutes: Some(10), ..Budget::default() }).await;
+    assert_ended_by(Limit::Minutes, &stop, &world);
+    assert!(begun.elapsed() < Duration::from_secs(601), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_budget_the_time_of_the_sandbox_counts() {
+    let begun = tokio::time::Instant::now();
+    let world = World::new((0..30).map(|_| calls([("bash", r#"{"command":"sleep 300"}"#)])));
+    let stop = world.work(Budget::default()).await;
+    assert_ended_by(Limit::Minutes, &stop, &world);
+    assert!(begun.elapsed() < Duration::from_secs(3601), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_ends_within_a_reply_and_every_call_is_answered() {
+    let begun = tokio::time::Instant::now();
+    let world = World::new([calls([("bash", r#"{"command":"sleep 250"}"#); 12])]);
+    let stop = world.work(Budget { minutes: Some(10), ..Budget::default() }).await;
+    assert_ended_by(Limit::Minutes, &stop, &world);
+    assert!(begun.elapsed() < Duration::from_secs(601), "{:?}", begun.elapsed());
+
+    let timeouts: Vec<u64> =
+        world.ran().iter().map(|(_, timeout)| timeout.as_secs_f64().round() as u64).collect();
+    assert_eq!(timeouts, [600, 350, 100]);
+    let finished = world.finished();
+    let ids: Vec<String> = finished.iter().map(|done| done.call_id.clone()).collect();
+    assert_eq!(ids, (0..12).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!(finished[..2].iter().all(|done| !done.failed && done.result == "[exit code 0]"));
+    assert!(finished[2].result.ends_with("the time for the task is up]"), "{}", finished[2].result);
+    assert_eq!(finished[2].saved, Some(commit()));
+    assert!(finished[3..].iter().all(|done| done.failed && done.result == "Not run: the time is up."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_while_the_model_thinks_ends_the_work() {
+    let world = World::new([calls([LOOK])]);
+    assert_eq!(cancelled_after_a_minute(&world).await, Stop::Cancelled);
+    assert_eq!(world.finished().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_during_a_command_keeps_what_it_wrote() {
+    let world = World::new([calls([("bash", r#"{"command":"sleep 500"}"#), LOOK])]);
+    assert_eq!(cancelled_after_a_minute(&world).await, Stop::Cancelled);
+    assert_eq!(world.ran().len(), 1);
+    let finished = world.finished();
+    assert_eq!(finished.len(), 2);
+    assert!(finished[0].failed && finished[0].result.contains("cancelled"), "{}", finished[0].result);
+    assert_eq!(finished[0].saved, Some(commit()));
+    assert_eq!(
+        (finished[1].result.as_str(), &finished[1].saved),
+        ("Not run: the session was cancelled.", &None)
+    );
+}
