@@ -165,17 +165,19 @@ pub struct Usage {
 impl Usage {
     /// All tokens.
     pub fn tokens(&self) -> u64 {
-        self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
+        [self.output_tokens, self.cache_read_tokens, self.cache_write_tokens]
+            .into_iter()
+            .fold(self.input_tokens, u64::saturating_add)
     }
 
-    /// The sum; its price is known when both are.
+    /// The sum; its price is known when both are. The counts are the provider's: absurd ones must end no session.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         Self {
-            input_tokens: self.input_tokens + other.input_tokens,
-            output_tokens: self.output_tokens + other.output_tokens,
-            cache_read_tokens: self.cache_read_tokens + other.cache_read_tokens,
-            cache_write_tokens: self.cache_write_tokens + other.cache_write_tokens,
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cache_read_tokens: self.cache_read_tokens.saturating_add(other.cache_read_tokens),
+            cache_write_tokens: self.cache_write_tokens.saturating_add(other.cache_write_tokens),
             usd: self.usd.zip(other.usd).map(|(a, b)| a + b),
         }
     }
@@ -394,4 +396,16 @@ pub struct SessionEnded {
     pub outcome: Outcome,
     /// What it used.
     pub telemetry: Telemetry,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absurd_counts_do_not_overflow() {
+        let absurd = Usage { input_tokens: u64::MAX, output_tokens: u64::MAX, ..Usage::zero() };
+        let sum = absurd.plus(&absurd);
+        assert_eq!((sum.input_tokens, sum.tokens()), (u64::MAX, u64::MAX));
+    }
 }

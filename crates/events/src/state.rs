@@ -77,6 +77,8 @@ pub struct SessionState {
     pub pushed: Option<(Branch, Oid)>,
     /// The pull request.
     pub pull_request: Option<Target>,
+    /// Whether somebody asked for its end.
+    pub cancel_requested: bool,
     /// What it used so far.
     pub usage: Usage,
     /// Replies of the model so far.
@@ -114,11 +116,22 @@ impl SessionState {
             commit: None,
             pushed: None,
             pull_request: None,
+            cancel_requested: false,
             usage: Usage::zero(),
             turns: 0,
             outcome: None,
             telemetry: None,
         })
+    }
+
+    /// The repository by the name it has now, as far as is known.
+    pub fn repository(&self) -> &Remote {
+        self.remote.as_ref().unwrap_or(&self.request.remote)
+    }
+
+    /// Whether something of its work is kept in the mirror.
+    pub fn has_saved_work(&self) -> bool {
+        self.saved.is_some() || self.commit.is_some()
     }
 
     /// Takes in the next entry.
@@ -145,6 +158,7 @@ impl SessionState {
             Event::CommitMade(made) => self.commit = Some(made.commit.clone()),
             Event::BranchPushed(pushed) => self.pushed = Some((pushed.branch.clone(), pushed.commit.clone())),
             Event::PullRequestOpened(opened) => self.pull_request = Some(opened.target.clone()),
+            Event::CancelRequested(_) => self.cancel_requested = true,
             Event::SessionEnded(ended) => {
                 self.status = ended.outcome.status();
                 self.outcome = Some(ended.outcome.clone());
@@ -161,8 +175,44 @@ impl SessionState {
             | Event::AgentTold(_)
             | Event::CheckRan(_)
             | Event::Warned(_)
-            | Event::CancelRequested(_)
             | Event::LimitReached(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Budget, CancelRequested, Publish, SessionRequested, Tenant};
+
+    #[test]
+    fn a_wish_to_cancel_is_remembered() {
+        let request = Request {
+            remote: Remote::Local("/srv/calc".into()),
+            prompt: "Make add() add".into(),
+            branch: None,
+            base: None,
+            title: None,
+            draft: false,
+            provider: None,
+            model: None,
+            publish: Publish::Pr,
+            checks: Vec::new(),
+            budget: Budget::default(),
+        };
+        let entry = |seq, event: Event| Entry {
+            tenant: Tenant::default(),
+            session: SessionId::new(1, 2),
+            seq,
+            attempt: 1,
+            at_us: 0,
+            actor: event.actor(),
+            event,
+        };
+        let first = entry(1, Event::SessionRequested(SessionRequested { request, door: "run".into() }));
+        let cancel = entry(2, Event::CancelRequested(CancelRequested { reason: "asked".into() }));
+        assert!(!SessionState::fold([&first]).unwrap().cancel_requested);
+        let state = SessionState::fold([&first, &cancel]).unwrap();
+        assert!(state.cancel_requested && !state.status.is_final());
     }
 }
