@@ -107,6 +107,7 @@ pub(crate) fn refused(error: SubmitError) -> anyhow::Error {
         SubmitError::Unavailable(problem) => Usage(format!("{}. {}", problem.what, problem.mend)).into(),
         SubmitError::Draining
         | SubmitError::QueueFull(_)
+        | SubmitError::Exists(_)
         | SubmitError::Journal(_)
         | SubmitError::Ownership(_) => error.into(),
     }

@@ -4,6 +4,21 @@ use std::error::Error as StdError;
 
 use events::{Failure, FailureCode, Step};
 
+/// Why a step did not come to its end.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// Somebody ended the session.
+    Cancelled,
+    /// It cannot go on.
+    Failed(Failure),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// The reason with its causes, outermost first, in one line.
 pub(crate) fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
@@ -25,9 +40,10 @@ pub(crate) fn at(step: Step, code: FailureCode, reason: impl Into<String>) -> Fa
     Failure { code, step, reason: reason.into(), hint: None, saved: None }
 }
 
-/// Somebody ended the session; `rescue` makes [`events::Outcome::Cancelled`] of it.
-pub(crate) fn cancelled(step: Step) -> Failure {
-    at(step, FailureCode::Interrupted, "the session was cancelled")
+/// `failure` with `hint` before what mends it.
+pub(crate) fn hinted(failure: Failure, hint: &str) -> Failure {
+    let hint = failure.hint.as_ref().map_or_else(|| hint.to_owned(), |mend| format!("{hint} {mend}"));
+    Failure { hint: Some(hint), ..failure }
 }
 
 /// The forge did not do it.

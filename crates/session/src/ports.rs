@@ -1,6 +1,6 @@
 //! What the story reaches the world through.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,7 +141,7 @@ impl Ports {
     /// # Errors
     /// When the forge does not give the credential, which is part of a mirror's name.
     pub(crate) async fn mirror_of(&self, state: &SessionState) -> Result<Option<Mirror>, forge::Error> {
-        let remote = state.remote.as_ref().unwrap_or(&state.request.remote);
+        let remote = state.repository();
         let Some(forge) = self.forges.of(remote) else { return Ok(None) };
         let source = self.source(&*forge, remote).await?;
         Ok(self.repos.existing(&source).await)
@@ -151,12 +151,12 @@ impl Ports {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn keep_patch(&self, session: SessionId, diff: &[u8]) -> std::io::Result<String> {
+    pub(crate) async fn keep_patch(&self, session: SessionId, diff: Vec<u8>) -> std::io::Result<String> {
         let folder = self.home.join("patches");
-        std::fs::create_dir_all(&folder)?;
         let path = folder.join(format!("{session}.patch"));
-        std::fs::write(&path, diff)?;
-        Ok(path.display().to_string())
+        let text = path.display().to_string();
+        let kept = tokio::task::spawn_blocking(move || write_whole(&folder, &path, &diff)).await;
+        kept.map_err(std::io::Error::other)?.map(|()| text)
     }
 
     /// The patch from `base` to `commit` in the mirror that a session worked on.
@@ -173,5 +173,34 @@ impl Ports {
             Some(mirror) => Ok(mirror.diff(base, commit).await?),
             None => Err(crate::Error::MirrorGone(state.id)),
         }
+    }
+}
+
+/// Puts `bytes` at `path` in `folder`, durably and in one piece: a patch is the only copy of somebody's work.
+fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    std::fs::create_dir_all(folder)?;
+    // One process owns the session, so that nobody else writes to this name.
+    let unfinished = path.with_extension("unfinished");
+    let mut file = std::fs::File::create(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, path)?;
+    std::fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_replaces_what_was_there_and_leaves_nothing_beside_it() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("patches");
+        let path = folder.join("x.patch");
+        write_whole(&folder, &path, b"a longer first one").unwrap();
+        write_whole(&folder, &path, b"second").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"second");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
     }
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use events::{
-    Event, Failure, Journal, JournalError, Outcome, Request, SessionEnded, SessionId, Step, StepStarted,
-    Warned,
+    Event, Failure, FailureCode, Journal, JournalError, Outcome, Request, SessionEnded, SessionId, Step,
+    StepStarted, Warned,
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::failure::Stopped;
 use crate::journal::SessionJournal;
-use crate::{Ports, failure, steps, telemetry};
+use crate::{Ports, failure, sessions, steps, telemetry};
 
 /// One session on its way.
 pub(crate) struct Story {
@@ -27,8 +28,21 @@ pub(crate) struct Story {
 pub(crate) async fn drive(story: &Story) -> Result<Outcome, JournalError> {
     let outcome = match run(story).await {
         Ok(outcome) => outcome,
-        Err(failure) => steps::rescue(story, failure).await,
+        Err(stopped) => steps::rescue(story, stopped).await,
     };
+    end(story, outcome).await
+}
+
+/// Ends a session whose story broke off because of a bug of ours, with its work kept.
+///
+/// # Errors
+/// As [`drive`].
+pub(crate) async fn after_panic(story: &Story) -> Result<Outcome, JournalError> {
+    let state = sessions::state(&story.ports.store, story.id).await.ok().flatten();
+    let step = state.and_then(|state| state.step).unwrap_or(Step::Preflight);
+    let reason = "a bug in backspace ended the session; the service's log has the details";
+    let failure = failure::at(step, FailureCode::Internal, reason);
+    let outcome = steps::rescue(story, Stopped::Failed(failure)).await;
     end(story, outcome).await
 }
 
@@ -46,9 +60,10 @@ pub(crate) async fn end(story: &Story, outcome: Outcome) -> Result<Outcome, Jour
 }
 
 /// The story. The sandbox is torn down however the work inside it ends.
-async fn run(story: &Story) -> Result<Outcome, Failure> {
-    let place = story.unless_cancelled(Step::Preflight, steps::preflight(story)).await?;
-    let checkout = story.unless_cancelled(Step::Checkout, steps::checkout(story, &place)).await?;
+async fn run(story: &Story) -> Result<Outcome, Stopped> {
+    let place = story.unless_cancelled(steps::preflight(story)).await?;
+    let checkout = story.unless_cancelled(steps::checkout(story, &place)).await?;
+    story.still_wanted()?;
     let sandbox = steps::provision(story, &checkout).await?;
     let outcome = run_inside(story, &place, &checkout, &*sandbox).await;
     steps::teardown(story, &*sandbox).await;
@@ -60,10 +75,11 @@ async fn run_inside(
     place: &steps::Place,
     checkout: &steps::Checkout,
     sandbox: &dyn sandbox::Sandbox,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, Stopped> {
+    story.still_wanted()?;
     let worked = steps::work(story, checkout, sandbox).await?;
     if worked.stop == agent::Stop::Cancelled {
-        return Err(failure::cancelled(Step::Work));
+        return Err(Stopped::Cancelled);
     }
     let Some(tree) = &worked.tree else { return Ok(steps::nothing_changed(&worked.stop)) };
     steps::check(story, sandbox).await?;
@@ -84,36 +100,34 @@ impl Story {
     }
 
     /// When the session was asked for: the date of its commits, so that the same work gives the same commit again.
-    pub(crate) async fn created_us(&self) -> i64 {
-        let first = self
-            .ports
-            .store
-            .log
-            .read_after(self.id, 0, 1)
-            .await
-            .ok()
-            .and_then(|page| page.first().map(|e| e.at_us));
-        first.unwrap_or_else(|| self.ports.clock.now_us())
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(crate) async fn created_us(&self) -> Result<i64, store::Error> {
+        let page = self.ports.store.log.read_after(self.id, 0, 1).await?;
+        page.first().map(|entry| entry.at_us).ok_or(store::Error::NotFound(self.id))
     }
 
-    /// Writes down that `step` begins, unless the session was cancelled before.
+    /// Writes down that `step` begins.
     pub(crate) async fn begin(&self, step: Step, message: impl Into<String>) -> Result<(), Failure> {
-        if self.cancel.is_cancelled() {
-            return Err(failure::cancelled(step));
-        }
         self.record(step, vec![Event::StepStarted(StepStarted { step, message: message.into() })]).await
+    }
+
+    /// Stops a session that was cancelled. Asked before every step that cannot be dropped in its middle.
+    pub(crate) fn still_wanted(&self) -> Result<(), Stopped> {
+        if self.cancel.is_cancelled() { Err(Stopped::Cancelled) } else { Ok(()) }
     }
 
     /// What `step` gives, unless the session is cancelled before: only for steps that leave nothing behind when they
     /// are dropped.
     async fn unless_cancelled<T>(
         &self,
-        step: Step,
-        doing: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+        step: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Stopped> {
         tokio::select! {
-            done = doing => done,
-            () = self.cancel.cancelled() => Err(failure::cancelled(step)),
+            biased;
+            () = self.cancel.cancelled() => Err(Stopped::Cancelled),
+            done = step => Ok(done?),
         }
     }
 

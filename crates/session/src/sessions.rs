@@ -1,18 +1,18 @@
 //! All sessions of this process: the queue, the running ones, cancelling, and the end of the process.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use events::{
-    AttemptStarted, CancelRequested, Event, Failure, FailureCode, Journal as _, JournalError, Outcome,
-    Request, SessionId, SessionRequested, SessionState, Step,
+    AttemptStarted, CancelRequested, Event, Failure, Journal as _, JournalError, Outcome, Request, SessionId,
+    SessionRequested, SessionState,
 };
 use store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{error, info};
 
 use crate::journal::SessionJournal;
@@ -22,6 +22,8 @@ use crate::{Ports, failure, recover};
 
 /// Entries read at once when a state is folded.
 const PAGE: usize = 512;
+/// Longer than it takes to close a sandbox and write a patch. A session that takes more is left to the next process.
+const TEARDOWN_TIME: Duration = Duration::from_secs(60);
 
 /// What the process takes on.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +44,16 @@ struct Inner {
     ports: Arc<Ports>,
     limits: Limits,
     slots: Semaphore,
-    living: Mutex<HashMap<SessionId, Living>>,
+    roll: Mutex<Roll>,
     tasks: TaskTracker,
-    draining: AtomicBool,
     problems: Vec<Problem>,
+}
+
+/// The sessions that this process owns, and whether it takes more: under one lock, so that none slips past a bound.
+#[derive(Default)]
+struct Roll {
+    draining: bool,
+    living: HashMap<SessionId, Living>,
 }
 
 /// A session that this process owns.
@@ -53,6 +61,16 @@ struct Inner {
 struct Living {
     cancel: CancellationToken,
     journal: SessionJournal,
+    /// Falls when the session is no longer on the roll.
+    left: CancellationToken,
+}
+
+/// A session's place on the roll, from before its first entry until after its last. Given up when it is dropped.
+struct Seat {
+    inner: Arc<Inner>,
+    id: SessionId,
+    /// The end of the process waits for it.
+    _counted: TaskTrackerToken,
 }
 
 /// Something without which no session can succeed.
@@ -73,6 +91,9 @@ pub enum SubmitError {
     /// Too many sessions are waiting.
     #[error("{0} sessions are waiting already")]
     QueueFull(usize),
+    /// There is a session of that name already.
+    #[error("there is a session {0} already")]
+    Exists(SessionId),
     /// No session could succeed.
     #[error("{}", .0.what)]
     Unavailable(Problem),
@@ -121,9 +142,8 @@ impl Sessions {
             ports: Arc::new(ports),
             limits,
             slots: Semaphore::new(limits.running_max),
-            living: Mutex::default(),
+            roll: Mutex::default(),
             tasks: TaskTracker::new(),
-            draining: AtomicBool::new(false),
             problems,
         };
         Self { inner: Arc::new(inner) }
@@ -141,12 +161,17 @@ impl Sessions {
 
     /// Whether the process is about to end.
     pub fn is_draining(&self) -> bool {
-        self.inner.draining.load(Ordering::Acquire)
+        self.inner.roll().draining
     }
 
     /// How many sessions this process owns, waiting ones included.
     pub fn living(&self) -> usize {
-        self.inner.living().len()
+        self.inner.roll().living.len()
+    }
+
+    /// A name for a session that is to be submitted.
+    pub fn new_id(&self) -> SessionId {
+        self.inner.ports.clock.new_id()
     }
 
     /// Takes a session on: its first entry is durable when this returns; then it goes on by itself.
@@ -154,25 +179,40 @@ impl Sessions {
     /// # Errors
     /// [`SubmitError`] says why not; nothing was started.
     pub async fn submit(&self, request: Request, door: &str) -> Result<SessionId, SubmitError> {
+        let id = self.new_id();
+        self.submit_as(id, request, door).await.map(|()| id)
+    }
+
+    /// As [`Sessions::submit`], under a name from [`Sessions::new_id`] that the caller has written down before.
+    ///
+    /// # Errors
+    /// [`SubmitError::Exists`] when a session of that name was taken on before, by whomever; otherwise as
+    /// [`Sessions::submit`].
+    pub async fn submit_as(&self, id: SessionId, request: Request, door: &str) -> Result<(), SubmitError> {
         let inner = &self.inner;
-        if self.is_draining() {
-            return Err(SubmitError::Draining);
-        }
-        if let Some(problem) = inner.problems.first() {
-            return Err(SubmitError::Unavailable(problem.clone()));
-        }
-        if self.living() >= inner.limits.running_max + inner.limits.queued_max {
-            return Err(SubmitError::QueueFull(inner.limits.queued_max));
-        }
-        let id = inner.ports.clock.new_id();
+        let story = Story::new(id, request.clone(), 1, &inner.ports);
+        let seat = inner.seat(&story)?;
         let owned = Ownership::take(&inner.ports.home, id).map_err(SubmitError::Ownership)?;
-        let story = inner.story(id, request.clone(), 1);
+        let owned = owned.ok_or(SubmitError::Exists(id))?;
         let requested = SessionRequested { request, door: door.to_owned() };
-        story.journal.record(vec![Event::SessionRequested(requested)]).await.map_err(SubmitError::Journal)?;
-        let living = Living { cancel: story.cancel.clone(), journal: story.journal.clone() };
-        inner.living().insert(id, living);
-        inner.tasks.spawn(own(Arc::clone(inner), Arc::new(story), owned));
-        Ok(id)
+        match story.journal.record(vec![Event::SessionRequested(requested)]).await.map_err(of_store) {
+            Ok(()) => {}
+            Err(store::Error::Fenced { .. }) => return Err(SubmitError::Exists(id)),
+            Err(error) => return Err(SubmitError::Journal(JournalError(error.into()))),
+        }
+        inner.tasks.spawn(own(seat, Arc::new(story), owned));
+        Ok(())
+    }
+
+    /// Ends when this process does not own session `id` any more: after its last entry, or because there could be
+    /// none. Whoever follows the session's log waits for both.
+    pub fn left(&self, id: SessionId) -> impl Future<Output = ()> + Send + use<> {
+        let left = self.inner.roll().living.get(&id).map(|living| living.left.clone());
+        async move {
+            if let Some(left) = left {
+                left.cancelled().await;
+            }
+        }
     }
 
     /// What a session is; nothing when there is none.
@@ -188,22 +228,32 @@ impl Sessions {
     /// # Errors
     /// When the log cannot be read or written.
     pub async fn cancel(&self, id: SessionId, reason: &str) -> Result<Cancelled, store::Error> {
-        let living = self.inner.living().get(&id).cloned();
-        let Some(living) = living else {
-            return Ok(match self.state(id).await? {
-                None => Cancelled::NotFound,
-                Some(state) if state.status.is_final() => Cancelled::AlreadyEnded,
-                Some(_) => Cancelled::Elsewhere,
-            });
-        };
-        if !living.cancel.is_cancelled() {
-            let asked = CancelRequested { reason: reason.to_owned() };
-            if living.journal.record(vec![Event::CancelRequested(asked)]).await.is_err() {
-                return Ok(Cancelled::AlreadyEnded);
+        let living = self.inner.roll().living.get(&id).cloned();
+        let Some(living) = living else { return self.not_ours(id).await };
+        if living.cancel.is_cancelled() {
+            return Ok(Cancelled::Asked);
+        }
+        // A task of its own: a caller that goes away in the middle must not leave a wish that is written down and
+        // not carried out.
+        let asking = self.inner.tasks.spawn(ask_to_end(living, reason.to_owned()));
+        match asking.await {
+            // Not found: its first entry is being written, and it ends right after that.
+            Ok(Ok(()) | Err(store::Error::NotFound(_))) => Ok(Cancelled::Asked),
+            Ok(Err(store::Error::Fenced { .. })) => self.not_ours(id).await,
+            Ok(Err(error)) => Err(error),
+            Err(panic) => {
+                Err(store::Error::Database { doing: "write down the wish to cancel", source: panic.into() })
             }
         }
-        living.cancel.cancel();
-        Ok(Cancelled::Asked)
+    }
+
+    /// What to answer of a session that this process does not own.
+    async fn not_ours(&self, id: SessionId) -> Result<Cancelled, store::Error> {
+        Ok(match self.state(id).await? {
+            None => Cancelled::NotFound,
+            Some(state) if state.status.is_final() => Cancelled::AlreadyEnded,
+            Some(_) => Cancelled::Elsewhere,
+        })
     }
 
     /// What a session has changed so far, as a patch against its base; nothing when there is no such session or it
@@ -238,17 +288,25 @@ impl Sessions {
         recover::all(&self.inner.ports).await
     }
 
-    /// Takes no more sessions, gives the living ones `grace` to end, cancels the rest and waits for their teardown.
+    /// Takes no more sessions, gives the living ones `grace` to end, cancels the rest and waits for their teardown,
+    /// but not for ever: a disk or a database that hangs must not keep the process from its end.
     pub async fn drain(&self, grace: Duration) {
-        self.inner.draining.store(true, Ordering::Release);
+        self.inner.roll().draining = true;
         self.inner.tasks.close();
         if tokio::time::timeout(grace, self.inner.tasks.wait()).await.is_ok() {
             return;
         }
-        let ids: Vec<SessionId> = self.inner.living().keys().copied().collect();
+        if tokio::time::timeout(TEARDOWN_TIME, self.cancel_all()).await.is_err() {
+            let left: Vec<String> = self.inner.roll().living.keys().map(ToString::to_string).collect();
+            error!("Left to the next process, for they take too long to end: {}", left.join(", "));
+        }
+    }
+
+    async fn cancel_all(&self) {
+        let ids: Vec<SessionId> = self.inner.roll().living.keys().copied().collect();
         for id in ids {
             if let Err(error) = self.cancel(id, "shutdown").await {
-                error!(session.id = %id, "Cannot cancel {id}: {}", failure::chain(&error));
+                error!(session.id = %id, "Cannot write down that {id} is cancelled: {}", failure::chain(&error));
             }
         }
         self.inner.tasks.wait().await;
@@ -256,40 +314,84 @@ impl Sessions {
 }
 
 impl Inner {
-    fn living(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Living>> {
-        self.living.lock().unwrap_or_else(PoisonError::into_inner)
+    fn roll(&self) -> MutexGuard<'_, Roll> {
+        self.roll.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn story(&self, id: SessionId, request: Request, attempt: u32) -> Story {
-        Story::new(id, request, attempt, &self.ports)
+    /// Puts the session of `story` on the roll, if there is room.
+    fn seat(self: &Arc<Self>, story: &Story) -> Result<Seat, SubmitError> {
+        let mut roll = self.roll();
+        if roll.draining {
+            return Err(SubmitError::Draining);
+        }
+        if let Some(problem) = self.problems.first() {
+            return Err(SubmitError::Unavailable(problem.clone()));
+        }
+        if roll.living.contains_key(&story.id) {
+            return Err(SubmitError::Exists(story.id));
+        }
+        if roll.living.len() >= self.limits.running_max + self.limits.queued_max {
+            return Err(SubmitError::QueueFull(self.limits.queued_max));
+        }
+        let (cancel, journal) = (story.cancel.clone(), story.journal.clone());
+        roll.living.insert(story.id, Living { cancel, journal, left: CancellationToken::new() });
+        Ok(Seat { inner: Arc::clone(self), id: story.id, _counted: self.tasks.token() })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(living) = self.inner.roll().living.remove(&self.id) {
+            living.left.cancel();
+        }
+    }
+}
+
+/// Writes down that somebody wants the end of a session, and ends it even when that cannot be written.
+async fn ask_to_end(living: Living, reason: String) -> Result<(), store::Error> {
+    let asked = living.journal.record(vec![Event::CancelRequested(CancelRequested { reason })]).await;
+    living.cancel.cancel();
+    asked.map_err(of_store)
+}
+
+/// What the log said.
+fn of_store(error: JournalError) -> store::Error {
+    match error.0.downcast::<store::Error>() {
+        Ok(error) => *error,
+        Err(source) => store::Error::Database { doing: "write down what happened", source },
     }
 }
 
 /// Holds a session from its first entry to its last.
-async fn own(inner: Arc<Inner>, story: Arc<Story>, owned: Option<Ownership>) {
+async fn own(seat: Seat, story: Arc<Story>, owned: Ownership) {
     let id = story.id;
     let slot = tokio::select! {
-        slot = inner.slots.acquire() => slot.ok(),
+        slot = seat.inner.slots.acquire() => slot.ok(),
         () = story.cancel.cancelled() => None,
     };
-    // A panic is a bug of ours; it must not leave a session without its last entry.
-    let task = tokio::spawn(start(Arc::clone(&story)));
-    let ended = match task.await {
-        Ok(ended) => ended,
-        Err(panic) => {
-            error!(session.id = %id, "The session {id} panicked: {panic}");
-            let reason = "a bug in backspace ended the session; the service's log has the details";
-            let failure = failure::at(Step::Work, FailureCode::Internal, reason);
-            run::end(&story, Outcome::Failed(failure)).await
-        }
-    };
-    match ended {
+    match last_entry(&story).await {
         Ok(outcome) => info!(session.id = %id, "Session {id} ended: {}", word(&outcome)),
         Err(error) => error!(session.id = %id, "Session {id} has no last entry: {}", failure::chain(&error)),
     }
     drop(slot);
+    // Others may look after the session before those who wait for us hear that we left it.
     drop(owned);
-    inner.living().remove(&id);
+    drop(seat);
+}
+
+/// The end of a session. A panic is a bug of ours; it must leave no session without its work and its last entry.
+async fn last_entry(story: &Arc<Story>) -> Result<Outcome, JournalError> {
+    let id = story.id;
+    let panic = match tokio::spawn(start(Arc::clone(story))).await {
+        Ok(ended) => return ended,
+        Err(panic) => panic,
+    };
+    error!(session.id = %id, "The session {id} panicked: {panic}");
+    let story = Arc::clone(story);
+    match tokio::spawn(async move { run::after_panic(&story).await }).await {
+        Ok(ended) => ended,
+        Err(again) => Err(JournalError(again.into())),
+    }
 }
 
 async fn start(story: Arc<Story>) -> Result<Outcome, JournalError> {

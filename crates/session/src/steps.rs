@@ -5,6 +5,7 @@ mod checkout;
 mod preflight;
 mod provision;
 mod publish;
+mod push;
 mod rescue;
 mod teardown;
 mod work;

@@ -1,7 +1,9 @@
 //! What a session used, told with its end.
 
 use events::{Entry, Event, SessionState, Telemetry, Thoughts};
+use tracing::warn;
 
+use crate::failure;
 use crate::run::Story;
 
 /// The contract shows the last five thoughts.
@@ -11,21 +13,32 @@ const THOUGHT_CHARS_MAX: usize = 200;
 /// Entries read at once.
 const PAGE: usize = 512;
 
-/// All entries of `story` so far; those that can be read.
-pub(crate) async fn entries(story: &Story) -> Vec<Entry> {
+/// All entries of `story` so far.
+///
+/// # Errors
+/// When one of them cannot be read: what was read before it is not the session's evidence.
+pub(crate) async fn entries(story: &Story) -> Result<Vec<Entry>, store::Error> {
     let mut entries: Vec<Entry> = Vec::new();
     loop {
         let seq = entries.last().map_or(0, |entry| entry.seq);
-        match story.ports.store.log.read_after(story.id, seq, PAGE).await {
-            Ok(page) if !page.is_empty() => entries.extend(page),
-            Ok(_) | Err(_) => return entries,
+        let page = story.ports.store.log.read_after(story.id, seq, PAGE).await?;
+        if page.is_empty() {
+            return Ok(entries);
         }
+        entries.extend(page);
     }
 }
 
 /// Sums up the log of `story`. A log that cannot be read gives empty telemetry: the end must not fail on its account.
 pub(crate) async fn of(story: &Story) -> Telemetry {
-    let entries = entries(story).await;
+    let entries = match entries(story).await {
+        Ok(entries) => entries,
+        Err(error) => {
+            let id = story.id;
+            warn!(session.id = %id, "What {id} used cannot be summed up: {}", failure::chain(&error));
+            return Telemetry::default();
+        }
+    };
     let Some(state) = SessionState::fold(&entries) else { return Telemetry::default() };
     let last_reply = entries
         .iter()
@@ -34,7 +47,7 @@ pub(crate) async fn of(story: &Story) -> Telemetry {
     let elapsed_us = story.ports.clock.now_us() - state.created_us;
     Telemetry {
         turns: state.turns,
-        input_tokens: state.usage.tokens() - state.usage.output_tokens,
+        input_tokens: state.usage.tokens().saturating_sub(state.usage.output_tokens),
         output_tokens: state.usage.output_tokens,
         usd: state.usage.usd.filter(|_| state.turns > 0),
         duration_ms: u64::try_from(elapsed_us / 1000).unwrap_or(0),

@@ -189,3 +189,20 @@ async fn a_branch_of_somebody_else_is_not_overwritten() {
     insta::assert_snapshot!(world.told(&entries));
     assert_eq!(world.git(&["rev-parse", "theirs"]), before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_taken_once() {
+    let world = World::local(Bent::replies(good_replies())).await;
+    let (id, request) = (world.sessions.new_id(), world.request(json!({ "base": "release/9" })));
+    world.sessions.submit_as(id, request.clone(), "story").await.unwrap();
+    let left = world.sessions.left(id);
+    let again = world.sessions.submit_as(id, request.clone(), "story").await;
+    assert!(matches!(again, Err(session::SubmitError::Exists(there)) if there == id), "{again:?}");
+    left.await;
+    // Whoever waited for its owner to leave finds it ended and its place free.
+    assert!(world.sessions.state(id).await.unwrap().unwrap().status.is_final());
+    assert_eq!(world.sessions.living(), 0);
+    let after = world.sessions.submit_as(id, request, "story").await;
+    assert!(matches!(after, Err(session::SubmitError::Exists(there)) if there == id), "{after:?}");
+    assert_eq!(world.sessions.living(), 0);
+}

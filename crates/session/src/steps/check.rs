@@ -1,20 +1,21 @@
 //! Runs the checks that were asked for, on the finished work, and writes down what they said.
 
-use events::{CheckPhase, CheckRan, Event, Failure, Step};
+use events::{CheckPhase, CheckRan, Event, Step};
 use sandbox::{Command, Ended, Sandbox};
 
-use crate::failure;
+use crate::failure::{self, Stopped};
 use crate::run::Story;
 
 /// More of a check's output than this nobody reads in a log.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 
 /// A check that fails stops nothing: its result stands in the pull request.
-pub(crate) async fn check(story: &Story, sandbox: &dyn Sandbox) -> Result<(), Failure> {
+pub(crate) async fn check(story: &Story, sandbox: &dyn Sandbox) -> Result<(), Stopped> {
     const STEP: Step = Step::Check;
     if story.request.checks.is_empty() {
         return Ok(());
     }
+    story.still_wanted()?;
     story.begin(STEP, "Running the checks").await?;
     for command in &story.request.checks {
         let script = Command {
@@ -25,7 +26,7 @@ pub(crate) async fn check(story: &Story, sandbox: &dyn Sandbox) -> Result<(), Fa
         let ran = tokio::select! {
             ran = sandbox.run(&script) => ran.map_err(|error| failure::of_sandbox(STEP, &error))?,
             // The sandbox is closed next; that ends the command.
-            () = story.cancel.cancelled() => return Err(failure::cancelled(STEP)),
+            () = story.cancel.cancelled() => return Err(Stopped::Cancelled),
         };
         let exit_code = match ran.ended {
             Ended::Exited(code) => code,

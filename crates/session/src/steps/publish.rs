@@ -1,26 +1,21 @@
 //! Makes the commit, pushes it, opens the pull request, and believes it only after reading it back.
 
-use std::time::Duration;
-
 use agent::Stop;
 use events::{
-    Branch, BranchPushed, CommitMade, Delivery, Entry, Event, Failure, FailureCode, Limit, Oid, Outcome,
-    Publish, PullRequestOpened, Step, Target,
+    Branch, CommitMade, Delivery, Entry, Event, Failure, FailureCode, Limit, Oid, Outcome, Publish,
+    PullRequestOpened, Step, Target,
 };
 use forge::{NewPullRequest, PullRequest};
-use repo::{Expect, NewCommit};
+use repo::{Mirror, NewCommit};
 
-use super::checkout::git_ran;
+use super::push::{Way, push, read_back};
 use super::{Checkout, Place};
+use crate::failure::Stopped;
 use crate::pull_request::{self, Told};
 use crate::run::Story;
 use crate::{failure, telemetry};
 
 const STEP: Step = Step::Publish;
-/// A forge may show a push some seconds late.
-const READ_BACK_TRIES: u32 = 5;
-/// The pause before the second look; it doubles.
-const READ_BACK_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the agent left.
 pub(crate) struct Work<'a> {
@@ -34,19 +29,20 @@ pub(crate) async fn publish(
     place: &Place,
     checkout: &Checkout,
     work: &Work<'_>,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, Stopped> {
+    story.still_wanted()?;
     story.begin(STEP, "Committing the change").await?;
     let words = words(story, work.stop);
-    let made = commit(story, checkout, work.tree, &words).await?;
+    let made = commit(story, &checkout.mirror, &checkout.commit, work.tree, &words).await?;
     let target = match story.request.publish {
         Publish::Patch => patch(story, checkout, &made).await?,
         Publish::Branch => {
-            let branch = push(story, place, checkout, &made.commit).await?;
+            let branch = push_out(story, place, checkout, &made.commit).await?;
             let compare_url = place.forge.compare_url(&place.repository.remote, &checkout.base, &branch);
             Target::Branch { branch, compare_url }
         }
         Publish::Pr => {
-            let branch = push(story, place, checkout, &made.commit).await?;
+            let branch = push_out(story, place, checkout, &made.commit).await?;
             open(story, place, checkout, Opening { branch, made: &made, words: &words }).await?
         }
     };
@@ -89,28 +85,25 @@ fn words(story: &Story, stop: &Stop) -> Words {
 /// Makes the one commit that is delivered: the work's tree on the base. The same work gives the same commit again.
 pub(super) async fn commit(
     story: &Story,
-    checkout: &Checkout,
+    mirror: &Mirror,
+    base: &Oid,
     tree: &Oid,
     words: &Words,
 ) -> Result<CommitMade, Failure> {
     let identity = &story.ports.identity;
     let new = NewCommit {
         tree_of: tree.clone(),
-        parent: checkout.commit.clone(),
+        parent: base.clone(),
         message: pull_request::commit_message(&words.title, &words.summary, story.id),
         author_name: identity.name.clone(),
         author_email: identity.email.clone(),
-        at_us: story.created_us().await,
+        at_us: story.created_us().await.map_err(|error| failure::internal(STEP, &error))?,
     };
-    let commit = checkout.mirror.commit(&new).await.map_err(|error| failure::of_repo(STEP, &error))?;
-    let files = checkout
-        .mirror
-        .stats(&checkout.commit, &commit)
-        .await
-        .map_err(|error| failure::of_repo(STEP, &error))?;
+    let commit = mirror.commit(&new).await.map_err(|error| failure::of_repo(STEP, &error))?;
+    let files = mirror.stats(base, &commit).await.map_err(|error| failure::of_repo(STEP, &error))?;
     let made = CommitMade {
         commit,
-        base: checkout.commit.clone(),
+        base: base.clone(),
         files,
         title: words.title.clone(),
         summary: words.summary.clone(),
@@ -126,36 +119,21 @@ async fn patch(story: &Story, checkout: &Checkout, made: &CommitMade) -> Result<
         .diff(&checkout.commit, &made.commit)
         .await
         .map_err(|error| failure::of_repo(STEP, &error))?;
-    let path = story.ports.keep_patch(story.id, &diff).map_err(|error| failure::internal(STEP, &error))?;
-    Ok(Target::Patch { path })
+    let kept = story.ports.keep_patch(story.id, diff).await;
+    Ok(Target::Patch { path: kept.map_err(|error| failure::internal(STEP, &error))? })
 }
 
-/// Pushes `commit` to the session's branch and asks the forge whether it is there.
-pub(super) async fn push(
+/// Pushes `commit` to the session's branch.
+async fn push_out(
     story: &Story,
     place: &Place,
     checkout: &Checkout,
     commit: &Oid,
-) -> Result<Branch, Failure> {
-    let branch = pull_request::branch(&story.request, story.id);
-    story.begin(STEP, format!("Pushing {branch}")).await?;
-    let pushed = checkout.mirror.push(&checkout.source, commit, &branch, &Expect::New).await;
-    let ran = pushed.map_err(|error| failure::of_repo(STEP, &error))?;
-    story.record(STEP, vec![git_ran(ran)]).await?;
-    let remote = &place.repository.remote;
-    let mut pause = READ_BACK_PAUSE;
-    for _ in 0..READ_BACK_TRIES {
-        let head = place.forge.branch_head(remote, &branch).await.map_err(|e| failure::of_forge(STEP, &e))?;
-        if head.as_ref() == Some(commit) {
-            let pushed = BranchPushed { branch: branch.clone(), commit: commit.clone() };
-            story.record(STEP, vec![Event::BranchPushed(pushed)]).await?;
-            return Ok(branch);
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-    }
-    let reason = format!("{branch} was pushed, but the forge does not show {} at its head", commit.short());
-    Err(failure::at(STEP, FailureCode::NotConfirmed, reason))
+) -> Result<Branch, Stopped> {
+    story.still_wanted()?;
+    story.begin(STEP, format!("Pushing {}", pull_request::branch(&story.request, story.id))).await?;
+    let way = Way { mirror: &checkout.mirror, source: &checkout.source, forge: &*place.forge };
+    Ok(push(story, &way, commit).await?)
 }
 
 /// What a pull request is opened with.
@@ -171,14 +149,14 @@ async fn open(
     place: &Place,
     checkout: &Checkout,
     with: Opening<'_>,
-) -> Result<Target, Failure> {
+) -> Result<Target, Stopped> {
+    story.still_wanted()?;
     story.begin(STEP, "Opening the pull request").await?;
-    let remote = &place.repository.remote;
-    let entries = telemetry::entries(story).await;
+    let entries = telemetry::entries(story).await.map_err(|error| failure::internal(STEP, &error))?;
     let told = told(story, with.words, &entries);
     let new = NewPullRequest {
-        remote: remote.clone(),
-        head: with.branch.clone(),
+        remote: place.repository.remote.clone(),
+        head: with.branch,
         base: checkout.base.clone(),
         title: with.words.title.clone(),
         body: story.ports.redactor.redact(&pull_request::body(&told)).into_owned(),
@@ -187,21 +165,47 @@ async fn open(
     };
     let opened =
         place.forge.open_pull_request(&new).await.map_err(|error| failure::of_forge(STEP, &error))?;
+    let confirmed = confirm(story, place, &new, &opened, &with.made.commit).await;
+    // Whatever fails from here on, there is a pull request, and its address must not be lost.
+    Ok(confirmed.map_err(|failure| {
+        failure::hinted(failure, &format!("The pull request was opened: {}", opened.url))
+    })?)
+}
+
+/// Believes that the pull request is open only when the forge shows it so.
+async fn confirm(
+    story: &Story,
+    place: &Place,
+    new: &NewPullRequest,
+    opened: &PullRequest,
+    commit: &Oid,
+) -> Result<Target, Failure> {
     for warning in &opened.warnings {
         story.warn(STEP, "pull_request", warning.clone()).await?;
     }
-    let mut pause = READ_BACK_PAUSE;
-    for _ in 0..READ_BACK_TRIES {
-        let read = place.forge.pull_request(remote, opened.number).await;
-        let read = read.map_err(|error| failure::of_forge(STEP, &error))?;
-        if confirms(&read, &new, &with.made.commit) {
-            return confirmed(story, place, checkout, PullRequest { adopted: opened.adopted, ..read }).await;
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-    }
-    let reason = format!("{} was opened, but does not read back as open on our commit", opened.url);
-    Err(failure::at(STEP, FailureCode::NotConfirmed, reason))
+    let read = read_back(|| async move {
+        let read = place.forge.pull_request(&new.remote, opened.number).await?;
+        Ok(Some(read).filter(|read| confirms(read, new, commit)))
+    });
+    let Some(read) = read.await.map_err(|error| failure::of_forge(STEP, &error))? else {
+        let reason = format!("{} was opened, but does not read back as open on our commit", opened.url);
+        return Err(failure::at(STEP, FailureCode::NotConfirmed, reason));
+    };
+    let target = Target::PullRequest {
+        url: read.url,
+        number: read.number,
+        draft: read.draft,
+        compare_url: place.forge.compare_url(&new.remote, &new.base, &read.head),
+        branch: read.head,
+    };
+    let event = PullRequestOpened {
+        target: target.clone(),
+        base: read.base,
+        title: read.title,
+        adopted: opened.adopted,
+    };
+    story.record(STEP, vec![Event::PullRequestOpened(event)]).await?;
+    Ok(target)
 }
 
 fn told<'a>(story: &'a Story, words: &'a Words, entries: &'a [Entry]) -> Told<'a> {
@@ -211,27 +215,4 @@ fn told<'a>(story: &'a Story, words: &'a Words, entries: &'a [Entry]) -> Told<'a
 /// Whether the forge has what we mean: open, our commit at its head, against the base.
 fn confirms(read: &PullRequest, new: &NewPullRequest, commit: &Oid) -> bool {
     read.open && read.head == new.head && read.base == new.base && read.head_commit == *commit
-}
-
-async fn confirmed(
-    story: &Story,
-    place: &Place,
-    checkout: &Checkout,
-    read: PullRequest,
-) -> Result<Target, Failure> {
-    let target = Target::PullRequest {
-        url: read.url,
-        number: read.number,
-        branch: read.head.clone(),
-        draft: read.draft,
-        compare_url: place.forge.compare_url(&place.repository.remote, &checkout.base, &read.head),
-    };
-    let opened = PullRequestOpened {
-        target: target.clone(),
-        base: read.base,
-        title: read.title,
-        adopted: read.adopted,
-    };
-    story.record(STEP, vec![Event::PullRequestOpened(opened)]).await?;
-    Ok(target)
 }
