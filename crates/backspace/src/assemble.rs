@@ -310,7 +310,7 @@ fn open_hosted(config: forge::github::Config) -> Result<(String, Arc<dyn Forge>)
 /// # Errors
 /// Settings that cannot work.
 pub(crate) fn forge_hosts(settings: &Settings, hosts: &Hosts) -> Result<Vec<String>> {
-    Ok(hosted(settings, hosts)?.into_iter().map(|(host, _)| host).collect())
+    Ok(hosted(settings, hosts)?.into_iter().map(|config| config.host).collect())
 }
 
 /// The forge on which `remote` lives; nothing for a folder of this machine.

@@ -58,6 +58,15 @@ pub fn open(config: &Config) -> Result<Box<dyn Model>, Error> {
     }
 }
 
+/// Makes the client that all models of this process share, ahead of the first one. It reads the machine's certificates:
+/// that blocks for some milliseconds, which [`open`] takes otherwise.
+///
+/// # Errors
+/// When there can be no client.
+pub fn prepare() -> Result<(), Error> {
+    transport::client().map(drop)
+}
+
 /// A language model.
 #[async_trait]
 pub trait Model: Send + Sync {

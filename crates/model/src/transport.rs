@@ -140,7 +140,7 @@ impl Endpoint {
 }
 
 /// The one pool of connections of this process: a session's first turn finds the line of another one's last.
-fn client() -> Result<Client, Error> {
+pub(crate) fn client() -> Result<Client, Error> {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     if let Some(client) = CLIENT.get() {
         return Ok(client.clone());
