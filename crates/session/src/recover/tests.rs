@@ -5,17 +5,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use events::{
     AttemptStarted, BaseChosen, Branch, Budget, CancelRequested, ChangeList, ChangedKind, ChangedPath,
-    CommitMade, Content, Event, Journal as _, Oid, Outcome, Publish, PullRequestOpened, Redactor, Remote,
-    Request, Saved, SessionRequested, Shown, Stamp, StepStarted, Target, ToolFinished,
+    CommitMade, Content, Entry, Event, Journal as _, NewEntry, Oid, Outcome, Publish, PullRequestOpened,
+    Redactor, Remote, Request, Saved, SessionRequested, Shown, Stamp, StepStarted, Target, ToolFinished,
 };
 use forge::{Credential, Forge, NewPullRequest, PullRequest, Repository};
 use repo::{Contents, ContentsError, Repos};
-use store::Store;
+use store::{EventLog, Grown, Store};
 use tempfile::TempDir;
 
 use super::*;
 use crate::journal::SessionJournal;
-use crate::{Forges, Identity, LocalShelf, Providers, SystemClock};
+use crate::{Forges, Identity, Limits, LocalShelf, Providers, Sessions, SystemClock};
 
 /// The local forge, seen with a credential or without, by any other name of the repository, too.
 struct Seen {
@@ -57,6 +57,37 @@ struct Fixed;
 impl Contents for Fixed {
     async fn content(&self, _path: &ChangedPath, _max: u64) -> Result<Option<Content>, ContentsError> {
         Ok(Some(Content::File { executable: false, bytes: b"echo $(($1 + $2))\n".to_vec() }))
+    }
+}
+
+/// A log on a disk that fails: no final entry can be written, and one session cannot be read.
+struct Failing {
+    log: Arc<dyn EventLog>,
+    unreadable: Option<SessionId>,
+}
+
+#[async_trait]
+impl EventLog for Failing {
+    async fn append(&self, id: SessionId, attempt: u32, new: Vec<NewEntry>) -> Result<u64, store::Error> {
+        if self.unreadable.is_none() && new.iter().any(|entry| entry.kind == "session_ended") {
+            return Err(store::Error::Database { doing: "append", source: "no space left".into() });
+        }
+        self.log.append(id, attempt, new).await
+    }
+
+    async fn read_after(&self, id: SessionId, seq: u64, limit: usize) -> Result<Vec<Entry>, store::Error> {
+        if self.unreadable == Some(id) {
+            return Err(store::Error::Database { doing: "read", source: "a bad sector".into() });
+        }
+        self.log.read_after(id, seq, limit).await
+    }
+
+    async fn begin_attempt(&self, id: SessionId) -> Result<u32, store::Error> {
+        self.log.begin_attempt(id).await
+    }
+
+    fn watch(&self, id: SessionId) -> Grown {
+        self.log.watch(id)
     }
 }
 
@@ -304,4 +335,30 @@ async fn a_session_that_panicked_keeps_its_work() {
     let Outcome::Failed(failure) = run::after_panic(&story).await.unwrap() else { panic!() };
     assert_eq!((failure.code, failure.step), (FailureCode::Internal, Step::Work));
     assert!(matches!(failure.saved, Some(Saved::Branch { .. })), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_keeps_no_other_from_its_end() {
+    let mut world = World::new().await;
+    let ports = world.process(None).await;
+    let unreadable = world.left_by(&ports, Remote::Local(world.calc())).await.id;
+    let readable = world.left_by(&ports, Remote::Local(world.calc())).await.id;
+    let log = world.store.log.clone();
+    world.store.log = Arc::new(Failing { log, unreadable: Some(unreadable) });
+    assert_eq!(all(&world.process(None).await).await.unwrap(), 1);
+    assert!(world.state(readable).await.status.is_final());
+}
+
+#[tokio::test]
+async fn whoever_waits_hears_of_a_session_that_cannot_have_its_last_entry() {
+    let mut world = World::new().await;
+    let log = world.store.log.clone();
+    world.store.log = Arc::new(Failing { log, unreadable: None });
+    let ports = Arc::into_inner(world.process(None).await).unwrap();
+    let sessions = Sessions::new(ports, Limits { running_max: 1, queued_max: 0 }, Vec::new());
+    let nowhere = Remote::Local("/nowhere".into());
+    let id = sessions.submit(request(nowhere), "run").await.unwrap();
+    sessions.left(id).await;
+    assert!(!world.state(id).await.status.is_final());
+    assert_eq!(sessions.living(), 0);
 }
