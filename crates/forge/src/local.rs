@@ -83,6 +83,9 @@ pub struct KeptPullRequest {
     pub head_commit: Oid,
     /// The branch to merge into.
     pub base: Branch,
+    /// The commit at its head when this was opened: later it may hold our commits, too. Older records have none.
+    #[serde(default)]
+    pub base_commit: Option<Oid>,
 }
 
 /// Why a [`Shelf`] did not do it.
@@ -136,14 +139,14 @@ impl Forge for Local {
         let doing = "opening the pull request";
         let path = folder(&new.remote)?;
         let head_commit = self.existing_head(new, &new.head).await?;
-        self.existing_head(new, &new.base).await?;
+        let base_commit = self.existing_head(new, &new.base).await?;
         for _try in 0..ADD_TRIES_MAX {
             let all = self.0.shelf.kept(path).await.map_err(|error| refusal(doing, error))?;
             if let Some(found) = already_there(&all, new)? {
                 return self.adopt(found, new).await;
             }
             let number = all.iter().map(|kept| kept.number).max().unwrap_or(0) + 1;
-            let kept = fresh(path, number, new, head_commit.clone());
+            let kept = fresh(path, number, new, head_commit.clone(), base_commit.clone());
             match self.0.shelf.add(&kept).await.map_err(|error| refusal(doing, error))? {
                 Added::Kept => return self.shown(kept).await,
                 // Somebody was faster, perhaps with this very pull request: look again.
@@ -237,7 +240,7 @@ fn already_there<'a>(
     }
 }
 
-fn fresh(path: &Path, number: u64, new: &NewPullRequest, head_commit: Oid) -> KeptPullRequest {
+fn fresh(path: &Path, number: u64, new: &NewPullRequest, head_commit: Oid, base_commit: Oid) -> KeptPullRequest {
     KeptPullRequest {
         repository: path.to_owned(),
         number,
@@ -248,6 +251,7 @@ fn fresh(path: &Path, number: u64, new: &NewPullRequest, head_commit: Oid) -> Ke
         head: new.head.clone(),
         head_commit,
         base: new.base.clone(),
+        base_commit: Some(base_commit),
     }
 }
 

@@ -69,6 +69,17 @@ impl Mirror {
         Ok(output.stdout.split(|byte| *byte == 0).filter_map(stat).collect())
     }
 
+    /// The last commit that both have; nothing when they have none in common.
+    ///
+    /// # Errors
+    /// [`Error::Git`] when one of them is not in the mirror.
+    pub async fn merge_base(&self, one: &Oid, other: &Oid) -> Result<Option<Oid>, Error> {
+        let call = self.call("find where two branches part", ["merge-base", one.as_str(), other.as_str()]);
+        let output = git::run(call).await?;
+        // Having none is an answer.
+        if output.code == 1 { Ok(None) } else { Ok(output.success()?.text().parse().ok()) }
+    }
+
     /// What `commit` changed since `base`, as a patch that `git apply` takes, binary files included.
     ///
     /// # Errors

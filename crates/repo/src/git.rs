@@ -7,6 +7,7 @@ mod stream;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use tokio::process::Command;
 pub(crate) use running::{Output, run, run_piped};
 pub(crate) use stream::Stream;
 
-use crate::Source;
+use crate::lock::Held;
+use crate::{Error, Source};
 
 /// Work on local objects that takes longer than this hangs.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -53,10 +55,18 @@ pub(crate) struct Call {
     config: Vec<(String, String)>,
     work_dir: PathBuf,
     doing: String,
-    stdin: Vec<u8>,
+    stdin: Stdin,
     timeout: Duration,
     stdout_bytes_max: usize,
     redactor: Redactor,
+}
+
+/// What a command has for its standard input.
+enum Stdin {
+    Bytes(Vec<u8>),
+    /// An empty file. As input it is passed on to this one program; any other way, programs that are started at the
+    /// same moment would have it, too.
+    Lock(File),
 }
 
 impl fmt::Debug for Call {
@@ -85,7 +95,7 @@ impl Git {
             config: settings::fixed(),
             work_dir: self.work_dir.clone(),
             doing: doing.into(),
-            stdin: Vec::new(),
+            stdin: Stdin::Bytes(Vec::new()),
             timeout: TIMEOUT,
             stdout_bytes_max: STDOUT_BYTES_MAX,
             redactor: Redactor::default(),
@@ -126,8 +136,16 @@ impl Call {
 
     /// Given to the command on its standard input.
     pub(crate) fn stdin(mut self, bytes: Vec<u8>) -> Self {
-        self.stdin = bytes;
+        self.stdin = Stdin::Bytes(bytes);
         self
+    }
+
+    /// Has the command, which reads no input, hold `lock` with us: when we are killed it writes on, and until it ends
+    /// nobody may take what is locked for abandoned.
+    pub(crate) fn holding(mut self, lock: &Held) -> Result<Self, Error> {
+        let file = lock.shared_with_program().map_err(|e| Error::system("share a lock", e))?;
+        self.stdin = Stdin::Lock(file);
+        Ok(self)
     }
 
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
@@ -155,7 +173,7 @@ impl Call {
     }
 
     /// The process to start. Its environment holds what is set here and nothing of ours.
-    fn command(&self) -> Command {
+    fn command(&self) -> std::io::Result<Command> {
         let mut command = Command::new(&self.program);
         command.args(&self.args).env_clear().current_dir(&self.work_dir);
         settings::environment(&mut command, &self.work_dir);
@@ -166,9 +184,13 @@ impl Call {
         for (n, (key, value)) in self.config.iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{n}"), key).env(format!("GIT_CONFIG_VALUE_{n}"), value);
         }
+        let stdin = match &self.stdin {
+            Stdin::Bytes(_) => Stdio::piped(),
+            Stdin::Lock(file) => Stdio::from(file.try_clone()?),
+        };
         // A group of its own, so that the programs that git starts end with it.
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        command.process_group(0).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
     }
 }
 

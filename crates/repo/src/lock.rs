@@ -14,7 +14,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(2);
 /// Pauses grow up to this: short enough to be unnoticed, long enough to cost nothing.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// A lock that is held until this value is dropped, or the process ends.
+/// A lock that is held until this value is dropped, or the process ends; and on, while a program that was given it runs.
 #[derive(Debug)]
 pub(crate) struct Held {
     file: File,
@@ -25,6 +25,11 @@ impl Held {
     pub(crate) fn mark_used(&self) {
         // The order of eviction suffers if this fails, nothing else.
         let _unmarked = self.file.set_modified(std::time::SystemTime::now());
+    }
+
+    /// The lock as a file to be given to a program: it is then held until that program has ended as well.
+    pub(crate) fn shared_with_program(&self) -> std::io::Result<File> {
+        self.file.try_clone()
     }
 }
 

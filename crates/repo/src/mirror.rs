@@ -1,4 +1,11 @@
 //! Bare mirrors of repositories: made once, then fetched when the remote's branches have moved.
+//!
+//! A mirror is named after tenant, remote and account, and not after the token it was fetched with: tokens of an app
+//! are renewed every hour, and each would make a mirror of its own. What a token may read is asked of the remote every
+//! time before its mirror is used.
+//!
+//! A fetch has an end in time but no bound in size: a remote that sends without end fills the disk within that time.
+//! Where strangers name the remotes, the folder of the mirrors wants a quota.
 
 mod tidying;
 
@@ -11,8 +18,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::git::{self, Call, Git, Output, Ran};
 use crate::heads::Heads;
+use crate::lock::{self, Held};
 use crate::scratch::Scratch;
-use crate::{Error, Repos, Source, at, lock};
+use crate::{Error, Repos, Source, at};
 
 /// The first fetch of a very large repository over a slow line.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -46,10 +54,10 @@ impl Repos {
         let mut ran = vec![listed];
         let mut branches = there.branches;
         if Heads::read(&dir).is_none_or(|here| here.branches != branches) {
-            let _held = lock::exclusive(dir.with_extension("lock"), "the mirror").await?;
+            let held = lock::exclusive(dir.with_extension("lock"), "the mirror").await?;
             // Another session may have fetched the same while we waited.
             if Heads::read(&dir).is_none_or(|here| here.branches != branches) {
-                let (fetched, command) = self.fetch_or_create(source, &dir).await?;
+                let (fetched, command) = self.fetch_or_create(source, &dir, &held).await?;
                 branches = fetched.branches;
                 ran.push(command);
             }
@@ -112,19 +120,19 @@ impl Repos {
     }
 
     /// Fetches into the mirror in `dir`; a new one appears there only once it is whole.
-    async fn fetch_or_create(&self, source: &Source, dir: &Path) -> Result<(Heads, Ran), Error> {
+    async fn fetch_or_create(&self, source: &Source, dir: &Path, held: &Held) -> Result<(Heads, Ran), Error> {
         if dir.exists() {
-            return self.fetch(source, dir).await;
+            return self.fetch(source, dir, held).await;
         }
         let scratch = Scratch::new(&self.scratch())?;
         let new = scratch.path().join("mirror");
         init(&self.git, &new).await?;
-        let fetched = self.fetch(source, &new).await?;
+        let fetched = self.fetch(source, &new, held).await?;
         at("move a mirror to", dir, std::fs::rename(&new, dir))?;
         Ok(fetched)
     }
 
-    async fn fetch(&self, source: &Source, dir: &Path) -> Result<(Heads, Ran), Error> {
+    async fn fetch(&self, source: &Source, dir: &Path, held: &Held) -> Result<(Heads, Ran), Error> {
         let fetch = |tips: bool| {
             let call = self.remote_call(source, "fetch", "fetch the branches").repository(dir);
             let call = call.args(["--no-auto-maintenance", "--no-write-fetch-head", "--no-tags", "--prune"]);
@@ -140,13 +148,14 @@ impl Repos {
                 .arg(git::address(&source.remote))
                 .arg("+refs/heads/*:refs/heads/*")
                 .timeout(FETCH_TIMEOUT)
+                .holding(held)
         };
         let has_tips = Heads::read(dir).is_some_and(|heads| !heads.branches.is_empty());
-        let mut output = git::run(fetch(has_tips)).await?;
+        let mut output = git::run(fetch(has_tips)?).await?;
         if output.code != 0 && output.said.contains(".lock': File exists") {
-            // We hold the lock on the mirror, so that whoever left these is dead.
+            // We hold the lock on the mirror, which every fetch holds until it ends: whoever left these is dead.
             sweep_ref_locks(dir);
-            output = git::run(fetch(has_tips)).await?;
+            output = git::run(fetch(has_tips)?).await?;
         }
         let output = reached(output)?;
         let format = "--format=%(objectname)%09%(refname)";

@@ -143,6 +143,8 @@ impl Wire {
         let client = Client::builder()
             .user_agent(USER_AGENT)
             .default_headers(fixed_headers(config.token.as_ref())?)
+            // Only the configuration reads the environment; the model and git take no proxy from it either.
+            .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)

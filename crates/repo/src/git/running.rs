@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin};
 
-use super::{Call, Ran};
+use super::{Call, Ran, Stdin};
 use crate::Error;
 
 /// More than this is not kept of what a command says on its standard error.
@@ -45,9 +45,8 @@ pub(crate) async fn run_piped(from: Call, into: Call) -> Result<(Output, Output)
     let mut first = spawn(&from)?;
     let pipe = first.0.stdout.take().ok_or_else(|| broken(&from, "no pipe"))?;
     let pipe: std::process::Stdio = pipe.try_into().map_err(|e| Error::system(from.doing.clone(), e))?;
-    let mut command = into.command();
-    command.stdin(pipe);
-    let second = Running(command.spawn().map_err(|e| Error::system("start git", e))?);
+    let started_second = into.command().and_then(|mut command| command.stdin(pipe).spawn());
+    let second = Running(started_second.map_err(|e| Error::system("start git", e))?);
     let both = async { tokio::join!(finish(first, &from), finish(second, &into)) };
     let (one, two) = tokio::time::timeout(into.timeout, both).await.map_err(|_| timed_out(&into))?;
     Ok((output(from, one?, started), output(into, two?, started)))
@@ -106,7 +105,8 @@ impl Drop for Running {
 }
 
 fn spawn(call: &Call) -> Result<Running, Error> {
-    call.command().spawn().map(Running).map_err(|e| Error::system("start git (is it installed?)", e))
+    let started = call.command().and_then(|mut command| command.spawn());
+    started.map(Running).map_err(|e| Error::system("start git (is it installed?)", e))
 }
 
 type Ended = (i32, Kept, Kept);
@@ -129,8 +129,8 @@ async fn finish(mut running: Running, call: &Call) -> Result<Ended, Error> {
 }
 
 /// A command that does not read all of its input says why itself.
-async fn feed(stdin: Option<ChildStdin>, bytes: &[u8]) {
-    if let Some(mut stdin) = stdin {
+async fn feed(stdin: Option<ChildStdin>, input: &Stdin) {
+    if let (Some(mut stdin), Stdin::Bytes(bytes)) = (stdin, input) {
         let _unread = stdin.write_all(bytes).await;
     }
 }

@@ -37,7 +37,7 @@ impl Stream {
     pub(crate) fn start(call: &Call) -> Result<Self, Error> {
         let system = |e: std::io::Error| Error::system(call.doing.clone(), e);
         let said = tempfile::tempfile_in(&call.work_dir).map_err(system)?;
-        let mut command = call.command();
+        let mut command = call.command().map_err(system)?;
         command.stderr(Stdio::from(said.try_clone().map_err(system)?));
         let mut child = command.spawn().map_err(system)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {

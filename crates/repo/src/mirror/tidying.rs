@@ -27,11 +27,11 @@ impl Mirror {
         if packs(&self.dir) <= PACKS_MAX && count(&self.dir, "17", "") <= LOOSE_PER_FOLDER_MAX {
             return Ok(());
         }
-        let Some(_held) = lock::try_exclusive(&self.dir.with_extension("lock"))? else { return Ok(()) };
+        let Some(held) = lock::try_exclusive(&self.dir.with_extension("lock"))? else { return Ok(()) };
         sweep(&self.dir.join("objects/pack"), |name| name.starts_with("tmp_") || name.ends_with(".keep"));
         sweep(&self.dir, |name| name.starts_with("fast_import_crash_"));
         let call = self.call("tidy the mirror", ["repack", "--geometric=2", "-d", "-q", "-n"]);
-        let output = git::run(call.config("repack.writeBitmaps", "false")).await?;
+        let output = git::run(call.config("repack.writeBitmaps", "false").holding(&held)?).await?;
         if output.code != 0 {
             // It only gets slower; the next session tries again.
             warn!("The mirror {} could not be tidied: {}", self.dir.display(), output.said);

@@ -4,6 +4,7 @@
 
 mod hostile;
 mod inside;
+mod killed;
 mod pushing;
 mod recording;
 mod round_trip;

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
+use events::Oid;
+
 use crate::world::{World, contents, git, look};
 
 /// Names that some tool or other stumbles over.
@@ -177,4 +179,22 @@ async fn a_patch_makes_the_same_tree() {
     assert_eq!(find("crlf.txt"), Some((Some(0), Some(2))));
     assert_eq!(find("binary"), Some((None, None)));
     assert_eq!(find("caf\u{e9}"), Some((Some(1), Some(1))));
+}
+
+#[tokio::test]
+async fn two_branches_part_where_they_last_were_one() {
+    let world = World::new(|dir| fs::write(dir.join("a"), "a\n").unwrap()).await;
+    let origin = world.origin();
+    let root = git(&origin, &["rev-parse", "main"]);
+    git(&origin, &["switch", "-q", "-c", "ours"]);
+    world.commit_all("ours");
+    git(&origin, &["switch", "-q", "--orphan", "stranger"]);
+    git(&origin, &["commit", "-q", "--allow-empty", "-m", "stranger"]);
+    git(&origin, &["switch", "-q", "main"]);
+    world.commit_all("theirs");
+    let mirror = world.mirror().await;
+    let [main, ours, stranger] =
+        ["main", "ours", "stranger"].map(|name| git(&origin, &["rev-parse", name]).parse::<Oid>().unwrap());
+    assert_eq!(mirror.merge_base(&main, &ours).await.unwrap().unwrap().as_str(), root);
+    assert_eq!(mirror.merge_base(&main, &stranger).await.unwrap(), None);
 }
