@@ -11,6 +11,7 @@ use repo::{BaseTree, Contents, ContentsError, Mirror, NewCommit, Repos, Source};
 use sandbox::{Config, Policy, Sandbox, Tree, namespaces};
 
 use crate::figure::{Figure, Row};
+use crate::model::{Model, Reply};
 use crate::{Measure, machine, process, repository, sandboxes};
 
 pub(crate) const MEASURE: Measure = Measure {
@@ -64,6 +65,7 @@ async fn measure_large() -> Result<Vec<Row>> {
         times.found.push(started.elapsed());
         one_session(run, &mirror, &tree, &mut times).await?;
     }
+    let (starts, peaks) = whole_runs(&origin, folder.path())?;
     let (cloned, plain) = plain_clone(&origin, &folder.path().join("clone"))?;
     Ok(vec![
         Row::new("sandbox open", Figure::ms(times.opened)).at_most(50.0),
@@ -77,7 +79,8 @@ async fn measure_large() -> Result<Vec<Row>> {
         Row::new("first time: mirror", Figure::seconds([mirrored])),
         Row::new("first time: base tree", Figure::seconds([laid_out]))
             .beside("`git clone`", Figure::seconds([cloned])),
-        Row::new("peak memory of the measuring process", Figure::new("MiB", [peak_mib()?])),
+        Row::new("`backspace run`: process start → first request", Figure::ms(starts)),
+        Row::new("`backspace run`: peak memory of the process", Figure::new("MiB", peaks)),
     ])
 }
 
@@ -147,9 +150,19 @@ fn plain_clone(origin: &Path, clone: &Path) -> Result<(Duration, Vec<Duration>)>
     Ok((cloned, times))
 }
 
-fn peak_mib() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("cannot read the own status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak is told")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("the peak is no number")?;
-    Ok(kib / 1024.0)
+/// Sessions that change nothing, in a process each: when the model was first asked, and the memory they took.
+fn whole_runs(origin: &Path, home: &Path) -> Result<(Vec<Duration>, Vec<f64>)> {
+    let model = Model::start(&[Reply::finish()], Duration::ZERO)?;
+    let settings = process::settings_without_forge(home, &model);
+    let origin = origin.display().to_string();
+    let (mut starts, mut peaks) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let command = process::command(process::BINARY, &["run", &origin, "Do nothing"], &settings);
+        let took = process::run(command, 3)?;
+        let exchanges = model.take_exchanges();
+        let first = exchanges.first().context("the model was not asked")?;
+        starts.push(first.arrived.duration_since(took.started));
+        peaks.push(took.peak_mib);
+    }
+    Ok((starts, peaks))
 }

@@ -67,6 +67,14 @@ pub(crate) fn folder() -> Result<tempfile::TempDir> {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).context("cannot make a folder for the measure")
 }
 
+/// Where nothing waits for a disk, to tell what of a figure is the disk's.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn folder_in_memory() -> Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm").context("cannot make a folder in memory")
+}
+
 /// What every saved step waits for, some times over.
 fn sync_ms() -> Result<Figure> {
     const WRITES: usize = 50;

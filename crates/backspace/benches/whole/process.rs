@@ -38,11 +38,18 @@ pub(crate) struct Took {
 
 /// The settings of a `backspace` at `home` that knows `forge` and `model`.
 pub(crate) fn settings(home: &Path, forge: &Forge, model: &Model) -> Settings {
-    let mut settings = forge.settings.clone();
-    settings.push(("BACKSPACE_HOME".to_owned(), home.display().to_string()));
-    settings.push(("ANTHROPIC_API_KEY".to_owned(), "any-key".to_owned()));
-    settings.push(("ANTHROPIC_BASE_URL".to_owned(), model.url()));
-    settings
+    [forge.settings.clone(), settings_without_forge(home, model)].concat()
+}
+
+/// The settings of a `backspace` at `home` that knows `model`, for repositories on this machine.
+pub(crate) fn settings_without_forge(home: &Path, model: &Model) -> Settings {
+    let home = home.display().to_string();
+    let settings = [
+        ("BACKSPACE_HOME", home),
+        ("ANTHROPIC_API_KEY", "any-key".to_owned()),
+        ("ANTHROPIC_BASE_URL", model.url()),
+    ];
+    settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A command with an environment of its own.

@@ -27,7 +27,7 @@ const RUNS: usize = 10;
 const UNCHANGED: i32 = 3;
 
 fn measure() -> Result<Vec<Row>> {
-    let folder = machine::folder()?;
+    let (folder, in_memory) = (machine::folder()?, machine::folder_in_memory()?);
     let seed = folder.path().join("seed");
     repository::small(&seed)?;
     // One repository for each session: a branch that a former one pushed would have to be fetched first.
@@ -35,7 +35,8 @@ fn measure() -> Result<Vec<Row>> {
     let forge = Forge::start(&seed, &names)?;
     let model = Model::start(&repository::twelve_turns(), Duration::ZERO)?;
     let idle = Model::start(&[Reply::finish()], Duration::ZERO)?;
-    let (mut cold, mut warm, mut by_hand) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut cold, mut warm, mut without_disk, mut by_hand) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for name in &names {
         let address = forge.address(name);
         let run = |home: &Path, model: &Model, code: i32| {
@@ -44,12 +45,15 @@ fn measure() -> Result<Vec<Row>> {
         };
         let (first, second) =
             (folder.path().join(format!("{name}-a")), folder.path().join(format!("{name}-b")));
-        // Before anything is pushed, so that the warm session finds nothing new.
+        let third = in_memory.path().join(name);
+        // Before anything is pushed, so that a warm session finds nothing new.
         run(&second, &idle, UNCHANGED)?;
         warm.push(run(&second, &model, 0)?);
+        run(&third, &idle, UNCHANGED)?;
+        without_disk.push(run(&third, &model, 0)?);
         cold.push(run(&first, &model, 0)?);
         let asked = model.take_exchanges().len();
-        ensure!(asked == 2 * repository::twelve_turns().len(), "the model was asked {asked} times");
+        ensure!(asked == 3 * repository::twelve_turns().len(), "the model was asked {asked} times");
         by_hand.push(work_by_hand(&forge, name, &folder.path().join(format!("{name}-c")))?);
     }
     let wall = |runs: &[Took]| Figure::ms(runs.iter().map(|took| took.wall));
@@ -57,6 +61,7 @@ fn measure() -> Result<Vec<Row>> {
     Ok(vec![
         Row::new("warm: wall", wall(&warm)).at_most(350.0).beside("by hand", Figure::ms(by_hand)),
         Row::new("warm: CPU", cpu(&warm)).at_most(0.3),
+        Row::new("warm, the state in memory (no disk to wait for): wall", wall(&without_disk)),
         Row::new("cold, mirror and base tree made first: wall", wall(&cold)).at_most(350.0),
         Row::new("cold: CPU", cpu(&cold)).at_most(0.3),
         Row::new("peak memory of the process", Figure::new("MiB", warm.iter().map(|took| took.peak_mib)))

@@ -1,6 +1,5 @@
 //! What a turn costs, and whether it stays so.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -28,73 +27,115 @@ const TURNS: usize = 400;
 /// More files than an agent usually has in hand.
 const FILES: usize = 20;
 
+/// A run and what it exchanged with the model.
+struct Run {
+    exchanges: Vec<Exchange>,
+    took: Took,
+}
+
 fn measure() -> Result<Vec<Row>> {
-    let folder = machine::folder()?;
+    let (folder, in_memory) = (machine::folder()?, machine::folder_in_memory()?);
     let seed = folder.path().join("seed");
     repository::small(&seed)?;
     let names: Vec<String> = (0..RUNS).map(|n| format!("turns-{n}")).collect();
     let forge = Forge::start(&seed, &names)?;
     let script: Vec<Reply> = (0..TURNS).map(turn).chain([Reply::finish()]).collect();
     let model = Model::start(&script, Duration::ZERO)?;
-    let settings = process::settings(&folder.path().join("home"), &forge, &model);
-    let mut runs: Vec<(Vec<Exchange>, Took)> = Vec::new();
+    let run = |name: &str, home: &Path| {
+        let settings = process::settings(home, &forge, &model);
+        let command = process::command(BINARY, &["run", &forge.address(name), "Count on"], &settings);
+        let took = process::run(command, 0)?;
+        let exchanges = model.take_exchanges();
+        ensure!(exchanges.len() == TURNS + 1, "{} requests instead of {}", exchanges.len(), TURNS + 1);
+        Ok(Run { exchanges, took })
+    };
+    let (mut on_disk, mut without_disk) = (Vec::new(), Vec::new());
     let (mut boxed, mut committed) = (Vec::new(), Vec::new());
     let plain = PlainCommits::new(&seed)?;
     for name in &names {
-        let run = process::command(BINARY, &["run", &forge.address(name), "Count on"], &settings);
-        let took = process::run(run, 0)?;
-        let exchanges = model.take_exchanges();
-        ensure!(exchanges.len() == TURNS + 1, "{} requests instead of {}", exchanges.len(), TURNS + 1);
-        runs.push((exchanges, took));
-        boxed.push(sandboxes::plain_commands(&seed, &command(0), 20)?);
-        committed.push(plain.commits(20)?);
+        on_disk.push(run(name, &folder.path().join("home"))?);
+        without_disk.push(run(name, &in_memory.path().join("home"))?);
+        boxed.push(Figure::ms(sandboxes::plain_commands(&seed, &command(0), 20)?).median());
+        committed.push(Figure::ms(plain.commits(20)?).median());
     }
-    let mut rows = Vec::new();
-    for (kind, what, bound) in [(0, "nothing changed", 10.0), (1, "change saved", 25.0)] {
-        for quarter in 0..4 {
-            let (first, last) = (quarter * TURNS / 4, (quarter + 1) * TURNS / 4);
-            let medians = runs.iter().map(|(exchanges, _)| {
-                let gaps = gaps(exchanges).skip(first).take(last - first).enumerate();
-                Figure::ms(gaps.filter(|(n, _)| n % 2 == kind).map(|(_, gap)| gap)).median()
-            });
-            let row = Row::new(format!("{what}, turns {}–{last}", first + 1), Figure::new("ms", medians))
-                .at_most(bound);
-            let rival = if kind == 0 {
-                ("the command in a fresh `bwrap`", &boxed)
-            } else {
-                ("`git add`, `git commit`", &committed)
-            };
-            let rival_medians =
-                Figure::new("ms", rival.1.iter().map(|times| Figure::ms(times.iter().copied()).median()));
-            rows.push(if quarter == 0 { row.beside(rival.0, rival_medians) } else { row });
-        }
-    }
-    rows.extend(beyond_the_median(&runs));
-    Ok(rows)
+    let mut unchanged = by_quarter(&on_disk, Kind::Unchanged);
+    let mut changed = by_quarter(&on_disk, Kind::Changed);
+    beside_first(&mut unchanged, "the command in a fresh `bwrap`", Figure::new("ms", boxed));
+    beside_first(&mut changed, "`git add`, `git commit`", Figure::new("ms", committed));
+    Ok([unchanged, changed, all_turns(&on_disk, &without_disk)].concat())
 }
 
-fn beyond_the_median(runs: &[(Vec<Exchange>, Took)]) -> Vec<Row> {
-    let mut by_kind: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
-    for (exchanges, _) in runs {
-        gaps(exchanges).enumerate().for_each(|(n, gap)| by_kind.entry(n % 2).or_default().push(gap));
+/// What a turn's command does to the work tree.
+#[derive(Clone, Copy)]
+enum Kind {
+    Unchanged,
+    Changed,
+}
+
+impl Kind {
+    /// The target, in milliseconds.
+    fn bound(self) -> f64 {
+        match self {
+            Self::Unchanged => 10.0,
+            Self::Changed => 25.0,
+        }
     }
-    let slow = |kind: usize| Figure::ms(by_kind.get(&kind).cloned().unwrap_or_default()).at_share(0.9);
-    let last = runs.iter().filter_map(|(exchanges, _)| exchanges.last());
-    let per_turn = runs.iter().map(|(_, took)| took.cpu / TURNS as u32);
-    vec![
-        Row::new("nothing changed: 90 % of all turns within", Figure::new("ms", [slow(0)])),
-        Row::new("change saved: 90 % of all turns within", Figure::new("ms", [slow(1)])),
-        Row::new("CPU a turn, the command's and git's included", Figure::ms(per_turn)),
-        Row::new(
-            "last request",
-            Figure::new("kB", last.map(|exchange| exchange.request_bytes as f64 / 1000.0)),
-        ),
-        Row::new(
-            "peak memory of the process",
-            Figure::new("MiB", runs.iter().map(|(_, took)| took.peak_mib)),
-        )
-        .at_most(25.0),
-    ]
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unchanged => "nothing changed",
+            Self::Changed => "change saved",
+        }
+    }
+
+    /// The turns of this kind among turns `from` up to `to`.
+    fn of(self, run: &Run, from: usize, to: usize) -> Figure {
+        let odd = usize::from(matches!(self, Self::Changed));
+        let gaps = gaps(&run.exchanges).enumerate().take(to).skip(from);
+        Figure::ms(gaps.filter(|(n, _)| n % 2 == odd).map(|(_, gap)| gap))
+    }
+}
+
+fn by_quarter(runs: &[Run], kind: Kind) -> Vec<Row> {
+    let quarter = |n: usize| {
+        let (from, to) = (n * TURNS / 4, (n + 1) * TURNS / 4);
+        let medians = runs.iter().map(|run| kind.of(run, from, to).median());
+        let what = format!("{}, turns {}–{to}", kind.name(), from + 1);
+        Row::new(what, Figure::new("ms", medians)).at_most(kind.bound())
+    };
+    (0..4).map(quarter).collect()
+}
+
+fn beside_first(rows: &mut [Row], name: &str, figure: Figure) {
+    if let Some(row) = rows.first_mut() {
+        *row = row.clone().beside(name, figure);
+    }
+}
+
+fn all_turns(on_disk: &[Run], without_disk: &[Run]) -> Vec<Row> {
+    let at_share = |runs: &[Run], kind: Kind, share: f64| {
+        Figure::new("ms", runs.iter().map(|run| kind.of(run, 0, TURNS).at_share(share)))
+    };
+    let mut rows = Vec::new();
+    for kind in [Kind::Unchanged, Kind::Changed] {
+        let name = kind.name();
+        rows.push(Row::new(format!("{name}: 90 % of all turns within"), at_share(on_disk, kind, 0.9)));
+        let row = Row::new(
+            format!("{name}, the state in memory (no disk to wait for)"),
+            at_share(without_disk, kind, 0.5),
+        );
+        rows.push(row.beside("on disk", at_share(on_disk, kind, 0.5)));
+    }
+    let per_turn = on_disk.iter().map(|run| run.took.cpu / TURNS as u32);
+    let last = on_disk.iter().filter_map(|run| run.exchanges.last());
+    let peak = on_disk.iter().map(|run| run.took.peak_mib);
+    rows.push(Row::new("CPU a turn, the command's and git's included", Figure::ms(per_turn)));
+    rows.push(Row::new(
+        "last request",
+        Figure::new("kB", last.map(|exchange| exchange.request_bytes as f64 / 1000.0)),
+    ));
+    rows.push(Row::new("peak memory of the process", Figure::new("MiB", peak)).at_most(25.0));
+    rows
 }
 
 /// Turn `n`: every second one changes a file.
