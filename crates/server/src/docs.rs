@@ -58,7 +58,7 @@ pub fn errors_markdown() -> String {
          <!-- Made from the code by `UPDATE_DOCS=1 cargo test --release -p server`; a test compares them. -->\n\n\
          Whatever cannot be done is answered with `application/problem+json` (RFC 9457): `type`, `title`, `status`, \
          `detail`, `code`, and `errors[{field, message}]` where fields are refused. It is sent before any stream begins; \
-         then nothing was started. How a session itself fails is told by its final event, see `events.md`.\n\n\
+         nothing was started then, unless the service or its database failed (5xx `internal` and `storage_unavailable`). How a session itself fails is told by its final event, see `events.md`.\n\n\
          | `code` | status | meaning |\n|---|---|---|\n",
     );
     for code in Code::ALL {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use events::error_chain;
 use serde::Serialize;
 use session::SubmitError;
 use session::request::{FieldError, RequestError};
@@ -72,6 +73,8 @@ codes! {
         "The session has changed nothing so far.",
     MethodNotAllowed METHOD_NOT_ALLOWED "method_not_allowed" "Not with this method"
         "The path exists; the header `Allow` lists its methods.",
+    BodyTimeout REQUEST_TIMEOUT "body_timeout" "The body did not come"
+        "The body of the request was not here whole in time. Send it again.",
     Unfinished CONFLICT "session_unfinished" "The session has not ended"
         "Only sessions that have ended can be deleted. Cancel it first.",
     Ended CONFLICT "session_ended" "The session has ended"
@@ -97,7 +100,8 @@ codes! {
     Unavailable SERVICE_UNAVAILABLE "unavailable" "Something is missing without which no session can succeed"
         "`detail` says what is missing and what mends it: a model, a sandbox, a forge.",
     Storage SERVICE_UNAVAILABLE "storage_unavailable" "The service cannot reach its database"
-        "The disk may be full or the database locked; the service's log has the details. Nothing was started.",
+        "The disk may be full or the database locked; the service's log has the details. A submission with an \
+         `Idempotency-Key` can be sent again: it becomes one session at most.",
     Internal INTERNAL_SERVER_ERROR "internal" "Something went wrong in the service"
         "A bug, or something that no code above covers; the service's log has the details under `X-Request-Id`.",
 }
@@ -158,7 +162,7 @@ impl Problem {
 
     /// Something that callers cannot help and are not told about.
     pub(crate) fn internal(doing: &str, cause: &dyn StdError) -> Self {
-        error!("Cannot {doing}: {}", chain(cause));
+        error!("Cannot {doing}: {}", error_chain(cause));
         Self::new(Code::Internal, Code::Internal.about())
     }
 
@@ -246,6 +250,8 @@ impl From<SubmitError> for Problem {
             SubmitError::Unavailable(problem) => {
                 Self::new(Code::Unavailable, format!("{}. {}", problem.what, problem.mend))
             }
+            // The name is new, so this is a bug; where names are given again it is told apart.
+            SubmitError::Exists(_) => Self::internal("take a session on", &error),
             SubmitError::Journal(_) | SubmitError::Ownership(_) => storage(&error),
         }
     }
@@ -253,17 +259,6 @@ impl From<SubmitError> for Problem {
 
 /// The disk or the database did not do it.
 fn storage(cause: &dyn StdError) -> Problem {
-    error!("The database or its disk fails: {}", chain(cause));
+    error!("The database or its disk fails: {}", error_chain(cause));
     Problem::new(Code::Storage, Code::Storage.about()).retry_after(SOON)
-}
-
-/// An error with its causes, outermost first.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

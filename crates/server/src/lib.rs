@@ -1,6 +1,7 @@
 //! The door: HTTP in, server-sent events out.
 
 mod access;
+mod connections;
 pub mod docs;
 mod error;
 mod idempotency;
@@ -12,22 +13,22 @@ mod stream;
 mod submission;
 pub mod wire;
 
-use std::future::{Future, IntoFuture as _};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::{ListenerExt as _, TapIo};
 use secrecy::SecretString;
 use session::Sessions;
 use session::request::Rules;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use access::Access;
+use connections::Bounds;
 use rate::Rate;
 use stream::Streams;
 
@@ -35,8 +36,13 @@ use stream::Streams;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// So long sessions may go on after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
-/// Clients that do not read any more hold the end of the process up so long.
-const LAST_CALL: Duration = Duration::from_secs(5);
+/// A held stream costs a client nothing and us some 40 kB: more of them than this are no crowd of people.
+const CONNECTIONS_MAX: usize = 10_000;
+/// Longer than the 60 seconds for which common proxies keep an idle connection, so that they never send a request into
+/// one that we are closing.
+const HEADERS_WITHIN: Duration = Duration::from_secs(75);
+/// The largest body takes a slow telephone so long.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -55,6 +61,12 @@ pub struct ServerConfig {
     pub heartbeat: Duration,
     /// So long sessions may go on after the end was asked for; then they are cancelled, their work kept.
     pub grace: Duration,
+    /// Connections at once; the next ones wait until one of them is closed.
+    pub connections_max: usize,
+    /// A connection on which no request has come whole so long, its body apart, is closed.
+    pub headers_within: Duration,
+    /// A request's body must be here so long after its headers.
+    pub body_within: Duration,
 }
 
 impl ServerConfig {
@@ -68,6 +80,9 @@ impl ServerConfig {
             rules,
             heartbeat: HEARTBEAT,
             grace: GRACE,
+            connections_max: CONNECTIONS_MAX,
+            headers_within: HEADERS_WITHIN,
+            body_within: BODY_WITHIN,
         }
     }
 }
@@ -79,11 +94,13 @@ pub(crate) struct App {
     access: Access,
     rate: Rate,
     streams: Streams,
+    body_within: Duration,
     keys: idempotency::Keys,
 }
 
-/// Serves `sessions` until `shutdown`. Then no connection is taken any more, the sessions are drained, the streams end
-/// with them, and this returns.
+/// Serves `sessions` until `shutdown`. Then no connection is taken any more and the sessions are drained, all of them,
+/// whether or not somebody follows them. The streams end with them; clients that do not read to the end of theirs are
+/// left after a few seconds, and this returns.
 ///
 /// # Errors
 /// When the address cannot be listened on.
@@ -109,6 +126,7 @@ pub async fn serve_on(
     info!("Listening on http://{}", listener.local_addr()?);
     let stopping = CancellationToken::new();
     let closing = CancellationToken::new();
+    let bounds = Bounds { connections_max: config.connections_max, headers_within: config.headers_within };
     let grace = config.grace;
     let app = Arc::new(App {
         sessions: sessions.clone(),
@@ -116,49 +134,18 @@ pub async fn serve_on(
         access: Access { token: config.token, origins: config.cors_origins },
         rate: Rate::new(config.submissions_per_minute),
         streams: Streams { heartbeat: config.heartbeat, closing: closing.clone() },
+        body_within: config.body_within,
         keys: idempotency::Keys::default(),
     });
-    let router = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(without_delay(listener), router)
-        .with_graceful_shutdown(stopping.clone().cancelled_owned());
-    let ended = async move {
+    let drained = async {
         shutdown.await;
         stopping.cancel();
         sessions.drain(grace).await;
         // All of our sessions have their last entry now; whoever follows another process's comes back to the next one.
         closing.cancel();
-        tokio::time::sleep(LAST_CALL).await;
-        warn!("Some clients do not read; leaving without them");
     };
-    tokio::select! {
-        result = served.into_future() => result,
-        () = ended => Ok(()),
-    }
-}
-
-/// Sends what is written at once. By default a small write waits until the last one was acknowledged, and an event
-/// comes 40 milliseconds late.
-fn without_delay(listener: TcpListener) -> TapIo<TcpListener, fn(&mut TcpStream)> {
-    listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            warn!("Cannot set TCP_NODELAY: {error}");
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::serve::Listener as _;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn accepted_sockets_send_at_once() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap());
-        let mut listener = without_delay(listener);
-        let (client, (accepted, _)) = tokio::join!(client, listener.accept());
-        assert!(accepted.nodelay().unwrap());
-        assert!(!client.unwrap().nodelay().unwrap(), "the system's default is the other way round");
-    }
+    let taken = connections::take(listener, routes::router(app), bounds, stopping.clone());
+    let ((), open) = tokio::join!(drained, taken);
+    connections::let_end(open).await;
+    Ok(())
 }

@@ -17,7 +17,7 @@ use crate::wire::{self, Form};
 
 /// The first entries are read before the answer begins, so that it can still say that there is no such session. Most
 /// finished sessions fit, and are answered by this one read.
-const FIRST_PAGE: usize = 64;
+pub(crate) const FIRST_PAGE: usize = 64;
 /// Clients that lost the connection come back after this.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -46,10 +46,16 @@ pub(crate) enum Opening {
     NoSession,
 }
 
-/// Looks where a stream of `session` after place `seq` can begin.
-pub(crate) async fn open(log: &dyn EventLog, session: SessionId, seq: u64) -> Result<Opening, store::Error> {
+/// Looks where a stream of `session` after place `seq` can begin, and reads up to `limit` entries there.
+pub(crate) async fn open(
+    log: &dyn EventLog,
+    session: SessionId,
+    seq: u64,
+    limit: usize,
+) -> Result<Opening, store::Error> {
     // One place early, to see whether it is the last one.
-    let mut page = log.read_after(session, seq.saturating_sub(1), FIRST_PAGE).await?;
+    let early = usize::from(seq > 0);
+    let mut page = log.read_after(session, seq.saturating_sub(1), limit + early).await?;
     if page.is_empty() {
         let known = seq > 0 && !log.read_after(session, 0, 1).await?.is_empty();
         return Ok(if known { Opening::Beyond } else { Opening::NoSession });
@@ -139,6 +145,7 @@ fn chunks(
     }
 }
 
-fn is_final(entry: &Entry) -> bool {
+/// Whether nothing comes after `entry`.
+pub(crate) fn is_final(entry: &Entry) -> bool {
     matches!(entry.event, Event::SessionEnded(_))
 }

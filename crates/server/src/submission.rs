@@ -1,7 +1,7 @@
 //! A request body becomes a session.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
@@ -10,20 +10,24 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::App;
 use crate::error::{Code, Problem};
+use crate::idempotency;
 use crate::rate::Caller;
 
 /// The longest prompt, in the longest encoding, with everything else beside it.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Reads a body that must be JSON, whole.
+/// Reads a body that must be JSON, whole and within `patience`.
 ///
 /// # Errors
-/// 413 and 415; 400 when it breaks off.
-pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+/// 408, 413 and 415; 400 when it breaks off.
+pub(crate) async fn read(headers: &HeaderMap, body: Body, patience: Duration) -> Result<Bytes, Problem> {
     if !is_json(headers) {
         return Err(Problem::new(Code::UnsupportedMediaType, Code::UnsupportedMediaType.about()));
     }
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+    let Ok(read) = tokio::time::timeout(patience, Limited::new(body, BODY_BYTES_MAX).collect()).await else {
+        return Err(Problem::new(Code::BodyTimeout, Code::BodyTimeout.about()));
+    };
+    match read {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
             Err(Problem::new(Code::TooLarge, Code::TooLarge.about()))
@@ -47,24 +51,58 @@ fn is_json(headers: &HeaderMap) -> bool {
     json && !other_charset
 }
 
-/// Takes the session on, for `caller`, who came by `door`.
+/// A session that is asked for.
+pub(crate) struct Asked {
+    /// By whom.
+    pub(crate) caller: Caller,
+    /// What.
+    pub(crate) request: Request,
+    /// By which door they came.
+    pub(crate) door: &'static str,
+}
+
+/// Takes the session on.
 ///
 /// # Errors
 /// 429 and 503; nothing was started.
-pub(crate) async fn submit(
-    app: &Arc<App>,
-    caller: Caller,
-    request: Request,
-    door: &'static str,
-) -> Result<SessionId, Problem> {
-    if let Err(wait) = app.rate.admit(caller, Instant::now()) {
-        let detail = format!("wait {} seconds before the next session", wait.as_secs_f64().ceil());
-        return Err(Problem::new(Code::RateLimited, detail).retry_after(wait));
-    }
+pub(crate) async fn submit(app: &Arc<App>, asked: Asked) -> Result<SessionId, Problem> {
+    admit(app, asked.caller)?;
     let sessions = app.sessions.clone();
-    // A task of its own: a client that goes away in the middle must not leave a session that nobody drives.
-    let submitted = tokio::spawn(async move { sessions.submit(request, door).await }).await;
-    Ok(submitted.map_err(|panic| Problem::internal("take a session on", &panic))??)
+    to_its_end(async move { Ok(sessions.submit(asked.request, asked.door).await?) }).await
+}
+
+/// As [`submit`], once for all requests that come with `key` and the same `body`.
+///
+/// # Errors
+/// 409, 422, 429 and 503; nothing was started.
+pub(crate) async fn submit_once(
+    app: &Arc<App>,
+    key: String,
+    body: Bytes,
+    asked: Asked,
+) -> Result<SessionId, Problem> {
+    let app = Arc::clone(app);
+    to_its_end(async move { idempotency::once(&app, &key, &body, asked).await }).await
+}
+
+/// Counts a submission of `caller`.
+///
+/// # Errors
+/// 429 when there were too many.
+pub(crate) fn admit(app: &App, caller: Caller) -> Result<(), Problem> {
+    app.rate.admit(caller, Instant::now()).map_err(|wait| {
+        let detail = format!("wait {} seconds before the next session", wait.as_secs_f64().ceil());
+        Problem::new(Code::RateLimited, detail).retry_after(wait)
+    })
+}
+
+/// A task of its own: a client that goes away in the middle must not leave a session that nobody drives, or a key
+/// without its session.
+async fn to_its_end<T: Send + 'static>(
+    taking_on: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let taken = tokio::spawn(taking_on).await;
+    taken.map_err(|panic| Problem::internal("take a session on", &panic))?
 }
 
 #[cfg(test)]

@@ -3,6 +3,12 @@
 
 #[path = "http/access.rs"]
 mod access;
+#[path = "http/changes.rs"]
+mod changes;
+#[path = "http/connections.rs"]
+mod connections;
+#[path = "http/idempotency.rs"]
+mod idempotency;
 #[path = "http/refusals.rs"]
 mod refusals;
 #[path = "http/sessions.rs"]

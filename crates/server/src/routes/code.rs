@@ -8,12 +8,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
+use crate::App;
 use crate::error::{Code, Problem, ProblemDocument};
 use crate::openapi::{EventSchema, SubmissionSchema};
 use crate::rate::Caller;
 use crate::stream::{self, Opening};
+use crate::submission::{self, Asked};
 use crate::wire::Form;
-use crate::{App, submission};
 
 /// Start a session and follow it
 ///
@@ -37,11 +38,11 @@ pub(crate) async fn code(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = submission::read(&headers, body).await?;
+    let body = submission::read(&headers, body, app.body_within).await?;
     let request = session::request::parse(&body, &app.rules)?;
-    let id = submission::submit(&app, caller, request, "code").await?;
+    let id = submission::submit(&app, Asked { caller, request, door: "code" }).await?;
     let log = Arc::clone(&app.sessions.store().log);
-    match stream::open(&*log, id, 0).await? {
+    match stream::open(&*log, id, 0, stream::FIRST_PAGE).await? {
         Opening::At(first) => {
             Ok(stream::respond(log, id, (0, first), Form::of_path(uri.path()), &app.streams))
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use events::{Event, SessionId};
+use events::SessionId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -61,7 +61,7 @@ pub(crate) async fn events(
         return page(&app, id, after, place.limit).await;
     }
     let log = Arc::clone(&app.sessions.store().log);
-    match stream::open(&*log, id, after).await? {
+    match stream::open(&*log, id, after, stream::FIRST_PAGE).await? {
         Opening::At(first) => Ok(stream::respond(log, id, (after, first), Form::Own, &app.streams)),
         // For a browser the only answer after which it does not come back.
         Opening::BehindTheEnd => Ok(StatusCode::NO_CONTENT.into_response()),
@@ -83,13 +83,14 @@ async fn page(app: &App, id: SessionId, after: u64, limit: Option<usize>) -> Res
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Problem::of_field(Code::InvalidParameter, "limit", format!("must be 1 to {PAGE_MAX}")));
     }
-    let log = &app.sessions.store().log;
-    let entries = log.read_after(id, after, limit).await?;
-    if entries.is_empty() && log.read_after(id, 0, 1).await?.is_empty() {
-        return Err(no_session(id));
-    }
+    let (entries, seen_all) = match stream::open(&*app.sessions.store().log, id, after, limit).await? {
+        Opening::At(entries) => (entries, false),
+        Opening::BehindTheEnd => (Vec::new(), true),
+        Opening::Beyond => return Err(beyond(after)),
+        Opening::NoSession => return Err(no_session(id)),
+    };
     let next = entries.last().map_or(after, |last| last.seq);
-    let is_final = entries.last().is_some_and(|last| matches!(last.event, Event::SessionEnded(_)));
+    let is_final = seen_all || entries.last().is_some_and(stream::is_final);
     let events: Vec<String> =
         entries.iter().filter_map(wire::event).map(|event| event.to_json_with_id()).collect();
     let body = format!("{{\"events\":[{}],\"next_after\":{next},\"final\":{is_final}}}", events.join(","));

@@ -16,10 +16,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::parameters;
 use crate::error::{Code, Problem, ProblemDocument};
-use crate::idempotency::{self, Submitted};
+use crate::idempotency;
 use crate::openapi::{EventSchema, SubmissionSchema};
 use crate::rate::Caller;
-use crate::{App, submission, wire};
+use crate::submission::{self, Asked};
+use crate::{App, wire};
 
 /// Sessions in a list, when the caller does not say.
 const LIST: usize = 50;
@@ -114,14 +115,13 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(&headers)?;
-    let body = submission::read(&headers, body).await?;
+    let body = submission::read(&headers, body, app.body_within).await?;
     let request = session::request::parse(&body, &app.rules)?;
-    let submit = submission::submit(&app, caller, request, "sessions");
-    let submitted = match key {
-        None => Submitted::New(submit.await?),
-        Some(key) => app.keys.once(&*app.sessions.store().records, &key, &body, submit).await?,
+    let asked = Asked { caller, request, door: "sessions" };
+    let id = match key {
+        None => submission::submit(&app, asked).await?,
+        Some(key) => submission::submit_once(&app, key, body, asked).await?,
     };
-    let (Submitted::New(id) | Submitted::Before(id)) = submitted;
     let place = [(header::LOCATION, format!("/v1/sessions/{id}"))];
     Ok((StatusCode::ACCEPTED, place, Json(view(&app, id).await?)).into_response())
 }

@@ -79,33 +79,6 @@ async fn sessions_are_listed_in_pages() {
 }
 
 #[tokio::test]
-async fn a_request_sent_twice_under_one_key_is_one_session() {
-    let world = World::new().await;
-    let send = |key: &'static str, body: Value| {
-        read(world.post("/v1/sessions", &body).header("idempotency-key", key))
-    };
-    let (status, first) = send("k1", submission()).await;
-    assert_eq!(status, 202);
-    let (status, again) = send("k1", submission()).await;
-    assert_eq!((status, &again["id"]), (202, &first["id"]));
-    let other = json!({ "repoUrl": "https://forge.example/o/n", "prompt": "Something else" });
-    let (status, told) = send("k1", other).await;
-    assert_eq!((status, told["code"].as_str()), (422, Some("idempotency_mismatch")));
-    assert_ne!(send("k2", submission()).await.1["id"], first["id"]);
-    assert_eq!(world.sessions.living(), 2);
-
-    let both = tokio::join!(send("k3", submission()), send("k3", submission()));
-    let statuses = [both.0.0, both.1.0];
-    assert!(statuses.contains(&202) && statuses.iter().all(|status| [202, 409].contains(status)), "{both:?}");
-    assert_eq!(world.sessions.living(), 3);
-    let (status, told) = send("", submission()).await;
-    assert_eq!((status, told["code"].as_str()), (400, Some("invalid_parameter")));
-    // What was refused did not use its key up.
-    assert_eq!(send("k4", json!({})).await.0, 422);
-    assert_eq!(send("k4", submission()).await.0, 202);
-}
-
-#[tokio::test]
 async fn the_service_tells_what_it_is() {
     let world = World::new().await;
     let (_, index) = read(world.get("/")).await;

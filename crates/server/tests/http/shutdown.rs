@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{PATIENCE, Stream, Wishes, World, submission};
+use crate::world::{PATIENCE, Stream, Wishes, World, read, submission};
 
 #[tokio::test]
 async fn streams_get_their_final_event_before_the_service_ends() {
@@ -24,4 +24,17 @@ async fn streams_get_their_final_event_before_the_service_ends() {
     tokio::time::timeout(PATIENCE, world.server).await.expect("the service does not end").unwrap().unwrap();
     let refused = world.client.get(format!("{}/health", world.address)).send().await;
     assert!(refused.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn sessions_that_nobody_follows_are_drained_too() {
+    let world =
+        World::with(Wishes { config: |config| config.grace = Duration::from_millis(1), ..Wishes::default() })
+            .await;
+    let made = read(world.post("/v1/sessions", &submission()).send().await.unwrap()).await;
+    let id = made["id"].as_str().unwrap().parse().unwrap();
+    world.shutdown.cancel();
+    tokio::time::timeout(PATIENCE, world.server).await.expect("the service does not end").unwrap().unwrap();
+    assert_eq!(world.sessions.living(), 0);
+    assert!(world.sessions.state(id).await.unwrap().unwrap().status.is_final());
 }

@@ -215,5 +215,9 @@ async fn a_page_of_events_is_json() {
     assert_eq!((&first["events"][1]["id"], &first["events"][1]["message"]), (&2.into(), &"two".into()));
     let second = page("?after=2&limit=2").await;
     assert_eq!((&second["events"][1]["type"], &second["final"]), (&"complete".into(), &true.into()));
-    assert_eq!(page("?after=4").await["events"], serde_json::json!([]));
+    let behind = page("?after=4").await;
+    assert_eq!((&behind["events"], &behind["next_after"]), (&serde_json::json!([]), &4.into()));
+    assert_eq!(behind["final"], true, "whoever comes again learns that nothing will come");
+    let beyond = world.get(&format!("/v1/sessions/{id}/events?after=5")).send().await.unwrap();
+    assert_eq!(beyond.status(), 400, "as for a stream");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use events::{
-    Branch, Event, Hosts, NewEntry, Oid, Outcome, Redactor, Remote, Request, Said, SessionEnded, SessionId,
+    Branch, Event, NewEntry, Oid, Outcome, Redactor, Remote, Request, Said, SessionEnded, SessionId,
     SessionRequested, Telemetry,
 };
 use forge::{Credential, Error, Forge, NewPullRequest, PullRequest, Repository};
@@ -15,6 +15,7 @@ use serde_json::Value;
 use server::ServerConfig;
 use session::request::Rules;
 use session::{Forges, Identity, Limits, LocalShelf, Ports, Provider, Providers, Sessions, SystemClock};
+use store::Records;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A service that listens.
 pub(crate) struct World {
     pub(crate) sessions: Sessions,
+    pub(crate) repos: repo::Repos,
+    pub(crate) shelf: LocalShelf,
     pub(crate) client: Client,
     pub(crate) address: String,
     /// Sessions wait in their first step for a permit of this.
@@ -39,11 +42,14 @@ pub(crate) struct Wishes {
     pub(crate) limits: Limits,
     pub(crate) problems: Vec<session::Problem>,
     pub(crate) config: fn(&mut ServerConfig),
+    /// What stands before the store's records.
+    pub(crate) records: fn(Arc<dyn Records>) -> Arc<dyn Records>,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { limits: Limits { running_max: 8, queued_max: 8 }, problems: Vec::new(), config: |_| {} }
+        let limits = Limits { running_max: 8, queued_max: 8 };
+        Self { limits, problems: Vec::new(), config: |_| {}, records: |records| records }
     }
 }
 
@@ -55,18 +61,20 @@ impl World {
     pub(crate) async fn with(wishes: Wishes) -> Self {
         let home = tempfile::tempdir().unwrap();
         let gate = Arc::new(Semaphore::new(0));
-        let ports = ports(home.path().to_owned(), Arc::clone(&gate)).await;
+        let mut ports = ports(home.path().to_owned(), Arc::clone(&gate)).await;
+        ports.store.records = (wishes.records)(ports.store.records);
+        let (repos, shelf) = (ports.repos.clone(), ports.shelf.clone());
         let sessions = Sessions::new(ports, wishes.limits, wishes.problems);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let rules = Rules { providers: vec!["scripted".into()], ..Rules::default() };
+        let rules = rules();
         let mut config = ServerConfig::new(address, rules);
         (wishes.config)(&mut config);
         let shutdown = CancellationToken::new();
         let ended = shutdown.clone().cancelled_owned();
         let server = tokio::spawn(server::serve_on(listener, config, sessions.clone(), ended));
         let address = format!("http://{address}");
-        Self { sessions, client: Client::new(), address, gate, shutdown, server, _home: home }
+        Self { sessions, repos, shelf, client: Client::new(), address, gate, shutdown, server, _home: home }
     }
 
     /// Lets all sessions go on: the forge does not know their repository.
@@ -129,7 +137,12 @@ pub(crate) fn ended() -> Event {
 
 fn request(n: u64) -> Request {
     let body = format!(r#"{{"repoUrl":"https://forge.example/o/n{n}","prompt":"Prompt {n}"}}"#);
-    session::request::parse(body.as_bytes(), &Rules { hosts: Hosts::default(), ..Rules::default() }).unwrap()
+    session::request::parse(body.as_bytes(), &rules()).unwrap()
+}
+
+fn rules() -> Rules {
+    let (providers, forges) = (vec!["scripted".into()], vec!["forge.example".into()]);
+    Rules { providers, forges, ..Rules::default() }
 }
 
 async fn ports(home: PathBuf, gate: Arc<Semaphore>) -> Ports {
