@@ -186,7 +186,7 @@ impl FailureCode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Asking forge, model and sandbox whether the session can succeed, before it costs anything.
+    /// Asking the forge whether the session can succeed, before it costs anything.
     Preflight,
     /// Fetching the repository and laying out the base tree.
     Checkout,

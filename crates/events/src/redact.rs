@@ -44,6 +44,11 @@ impl Redactor {
         Self { needles }
     }
 
+    /// Whether a known secret stands in `bytes`.
+    pub fn finds(&self, bytes: &[u8]) -> bool {
+        self.needles.iter().any(|needle| memchr::memmem::find(bytes, needle.as_bytes()).is_some())
+    }
+
     /// `text` with every known secret replaced; borrowed when there was none.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut out = Cow::Borrowed(text);
@@ -90,6 +95,13 @@ mod tests {
             assert!(out.contains(MASK) && !out.contains("s3cret"), "{text} became {out}");
         }
         assert!(matches!(redactor.redact("nothing here"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_secret_is_found_in_what_is_no_text() {
+        let redactor = Redactor::new(["ghp_0123456789"]);
+        assert!(redactor.finds(b"\xff\0ghp_0123456789\xfe"));
+        assert!(!redactor.finds(b"\xff\0ghp_012345678\xfe"));
     }
 
     #[test]

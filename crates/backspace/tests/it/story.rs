@@ -174,7 +174,7 @@ async fn a_model_that_gives_up_fails_at_work_and_the_work_is_on_a_branch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sandbox_that_outlives_its_time_fails_at_check_and_the_work_is_kept() {
     let mut bent = Bent::replies(good_replies());
-    bent.policy.lifetime = Duration::from_secs(5);
+    bent.policy.lifetime = Duration::from_secs(12);
     let world = World::local(bent).await;
     let entries = world.run(json!({ "checks": ["sleep 30"] })).await;
     insta::assert_snapshot!(world.told(&entries));
@@ -205,4 +205,43 @@ async fn a_name_is_taken_once() {
     let after = world.sessions.submit_as(id, request, "story").await;
     assert!(matches!(after, Err(session::SubmitError::Exists(there)) if there == id), "{after:?}");
     assert_eq!(world.sessions.living(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_too_large_is_the_agent_s_to_mend() {
+    let many = "mkdir many; seq 50001 | (cd many; xargs touch)";
+    let world = World::local(Bent::replies([
+        calls([the_fix()]),
+        calls([bash(many)]),
+        calls([bash("rm -r many")]),
+        calls([finish()]),
+    ]))
+    .await;
+    let entries = world.run(json!({})).await;
+    let Outcome::Delivered(delivery) = outcome(&entries) else { panic!("{:?}", outcome(&entries)) };
+    assert_eq!(delivery.files.len(), 1);
+    let told = world.told(&entries);
+    assert!(told.contains("[note: the change is too large to be kept"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_the_model_was_told_is_in_no_commit() {
+    let leak =
+        tool("write", json!({ "path": "leak.txt", "content": format!("token: {}\n", crate::world::TOKEN) }));
+    let world = World::hosted(Bent::replies([calls([the_fix(), leak]), calls([finish()])])).await;
+    let entries = world.run(json!({})).await;
+    let Outcome::Delivered(delivery) = outcome(&entries) else { panic!("{:?}", outcome(&entries)) };
+    assert_eq!(delivery.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["calc.sh"]);
+    assert!(world.told(&entries).contains("leak.txt holds a secret and is not part of the change"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_git_refuses_is_kept_as_a_patch() {
+    let modules = "printf '[submodule \"x\"]\\n\\tpath = x\\n\\turl = --upload-pack=id\\n' > .gitmodules";
+    let world = World::local(Bent::replies([calls([the_fix(), bash(modules)]), calls([finish()])])).await;
+    let entries = world.run(json!({})).await;
+    let Outcome::Failed(failure) = outcome(&entries) else { panic!("{:?}", outcome(&entries)) };
+    assert_eq!((failure.step, failure.code), (Step::Publish, FailureCode::ChangeRefused));
+    let Some(Saved::Patch { path, .. }) = &failure.saved else { panic!("{failure:?}") };
+    assert!(std::fs::read_to_string(path).unwrap().contains("+  echo $(($1 + $2))"));
 }

@@ -126,7 +126,14 @@ async fn keep(story: &Story, state: &SessionState, stopped: &Stopped) -> Result<
         None if state.has_saved_work() => return Err("the mirror is not there".into()),
         None => return Ok(None),
     };
-    let Some(commit) = unfinished(story, state, &mirror, base_commit).await? else { return Ok(None) };
+    let commit = match unfinished(story, state, &mirror, base_commit).await {
+        Ok(Some(commit)) => commit,
+        Ok(None) => return Ok(None),
+        // What git does not take as a commit can still be looked at.
+        Err(error) => {
+            return as_patch(story, &mirror, base_commit, mirror.saved(story.id).await?.ok_or(error)?).await;
+        }
+    };
     if may_push(story, stopped) {
         match push_out(story, state, &mirror, &commit).await {
             Ok(branch) => return Ok(on_branch(branch, commit)),
@@ -137,7 +144,16 @@ async fn keep(story: &Story, state: &SessionState, stopped: &Stopped) -> Result<
             }
         }
     }
-    let diff = mirror.diff(base_commit, &commit).await?;
+    as_patch(story, &mirror, base_commit, commit).await
+}
+
+async fn as_patch(
+    story: &Story,
+    mirror: &Mirror,
+    base: &Oid,
+    commit: Oid,
+) -> Result<Option<Saved>, Anything> {
+    let diff = mirror.diff(base, &commit).await?;
     Ok(Some(Saved::Patch { path: story.ports.keep_patch(story.id, diff).await?, commit }))
 }
 

@@ -46,7 +46,11 @@ pub(crate) async fn work(
     })?;
     let model = model::open(&config).map_err(|error| failure::of_model(STEP, &error))?;
     let recorder = checkout.mirror.recorder(story.id, &checkout.tree, None).await;
-    let keeper = Keeper::new(sandbox, recorder.map_err(|error| failure::of_repo(STEP, &error))?);
+    let keeper = Keeper::new(
+        sandbox,
+        recorder.map_err(|error| failure::of_repo(STEP, &error))?,
+        &story.ports.redactor,
+    );
     // Sessions that were refused at the same moment must not come back at the same moment.
     let retry = model::Policy { seed: story.id.chance(), ..story.ports.retry };
     let bench = Bench {
