@@ -231,7 +231,9 @@ impl Sessions {
         let living = self.inner.roll().living.get(&id).cloned();
         let Some(living) = living else { return self.not_ours(id).await };
         if living.cancel.is_cancelled() {
-            return Ok(Cancelled::Asked);
+            // It was asked for before, and may have its last entry while its owner is still letting go.
+            let ended = self.state(id).await?.is_some_and(|state| state.status.is_final());
+            return Ok(if ended { Cancelled::AlreadyEnded } else { Cancelled::Asked });
         }
         // A task of its own: a caller that goes away in the middle must not leave a wish that is written down and
         // not carried out.
