@@ -115,7 +115,7 @@ impl Mirror {
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", self.dir.join("objects"))
             .config("core.fsync", "none");
         let (sent, received) = git::run_piped(send, receive).await?;
-        if received.code != 0 && sent.code == 0 {
+        if received.code != 0 && (sent.code == 0 || sent.unread) {
             return Err(Error::Unsound { message: received.said });
         }
         sent.success()?;

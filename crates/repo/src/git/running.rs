@@ -1,5 +1,7 @@
 //! Runs a git command to its end, within its deadline and bounds.
 
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use events::{Redactor, head_and_tail};
@@ -20,6 +22,8 @@ const TOLD_BYTES_MAX: usize = 4 << 10;
 pub(crate) struct Output {
     /// Its exit code; `-1` when a signal ended it.
     pub(crate) code: i32,
+    /// It ended because nobody read what it wrote: whoever should have read knows why.
+    pub(crate) unread: bool,
     pub(crate) stdout: Vec<u8>,
     /// More was printed than was allowed; `stdout` is its beginning.
     pub(crate) overflow: bool,
@@ -79,9 +83,10 @@ impl Output {
     }
 }
 
-fn output(call: Call, (code, stdout, stderr): Ended, started: Instant) -> Output {
+fn output(call: Call, (status, stdout, stderr): Ended, started: Instant) -> Output {
     Output {
-        code,
+        code: status.code().unwrap_or(-1),
+        unread: status.signal() == Some(Signal::PIPE.as_raw()),
         overflow: stdout.overflow,
         stdout: stdout.bytes,
         said: told(&call.redactor, &stderr.bytes),
@@ -109,7 +114,7 @@ fn spawn(call: &Call) -> Result<Running, Error> {
     started.map(Running).map_err(|e| Error::system("start git (is it installed?)", e))
 }
 
-type Ended = (i32, Kept, Kept);
+type Ended = (ExitStatus, Kept, Kept);
 
 /// Feeds the child, reads what it prints, and waits for its end.
 async fn finish(mut running: Running, call: &Call) -> Result<Ended, Error> {
@@ -125,7 +130,7 @@ async fn finish(mut running: Running, call: &Call) -> Result<Ended, Error> {
     let read = |e| Error::system(format!("{}: read from git", call.doing), e);
     let (stdout, stderr) = (stdout.map_err(read)?, stderr.map_err(read)?);
     let status = child.wait().await.map_err(|e| Error::system("wait for git", e))?;
-    Ok((status.code().unwrap_or(-1), stdout, stderr))
+    Ok((status, stdout, stderr))
 }
 
 /// A command that does not read all of its input says why itself.
