@@ -1,6 +1,6 @@
 //! What a session used, told with its end.
 
-use events::{Entry, Event, SessionState, Telemetry, Thoughts};
+use events::{Entry, Event, SessionState, Shown, Telemetry, Thoughts};
 use tracing::warn;
 
 use crate::failure;
@@ -10,65 +10,92 @@ use crate::run::Story;
 const THOUGHTS_RECENT: usize = 5;
 /// The beginning of a thought, for a list.
 const THOUGHT_CHARS_MAX: usize = 200;
-/// Entries read at once.
-const PAGE: usize = 512;
+/// Entries read at once: a log of long outputs must not stand in memory as a whole.
+const PAGE: usize = 64;
 
-/// All entries of `story` so far.
+/// What the log of `story` has to show for its work: tool calls, checks, commits and limits, without the long texts.
 ///
 /// # Errors
-/// When one of them cannot be read: what was read before it is not the session's evidence.
-pub(crate) async fn entries(story: &Story) -> Result<Vec<Entry>, store::Error> {
-    let mut entries: Vec<Entry> = Vec::new();
+/// When an entry cannot be read: what was read before it is not the session's evidence.
+pub(crate) async fn evidence(story: &Story) -> Result<Vec<Entry>, store::Error> {
+    let mut evidence = Vec::new();
+    read(story, |entry| evidence.extend(shortened(entry))).await?;
+    Ok(evidence)
+}
+
+/// Hands the entries of `story` so far to `take`.
+async fn read(story: &Story, mut take: impl FnMut(Entry)) -> Result<(), store::Error> {
+    let mut seq = 0;
     loop {
-        let seq = entries.last().map_or(0, |entry| entry.seq);
         let page = story.ports.store.log.read_after(story.id, seq, PAGE).await?;
-        if page.is_empty() {
-            return Ok(entries);
-        }
-        entries.extend(page);
+        let Some(last) = page.last() else { return Ok(()) };
+        seq = last.seq;
+        page.into_iter().for_each(&mut take);
     }
+}
+
+/// `entry` as evidence, if it is any.
+fn shortened(mut entry: Entry) -> Option<Entry> {
+    if let Event::ToolFinished(tool) = &mut entry.event {
+        tool.result = String::new();
+        if let Shown::Bash { output, .. } | Shown::Other { output, .. } = &mut tool.shown {
+            *output = String::new();
+        }
+    } else if let Event::CheckRan(check) = &mut entry.event {
+        check.output = String::new();
+    } else if !matches!(entry.event, Event::CommitMade(_) | Event::LimitReached(_)) {
+        return None;
+    }
+    Some(entry)
 }
 
 /// Sums up the log of `story`. A log that cannot be read gives empty telemetry: the end must not fail on its account.
 pub(crate) async fn of(story: &Story) -> Telemetry {
-    let entries = match entries(story).await {
-        Ok(entries) => entries,
-        Err(error) => {
-            let id = story.id;
-            warn!(session.id = %id, "What {id} used cannot be summed up: {}", failure::chain(&error));
-            return Telemetry::default();
-        }
-    };
-    let Some(state) = SessionState::fold(&entries) else { return Telemetry::default() };
-    let last_reply = entries
-        .iter()
-        .rev()
-        .find_map(|entry| if let Event::ModelReplied(reply) = &entry.event { Some(reply) } else { None });
+    let mut sum = Sum::default();
+    if let Err(error) = read(story, |entry| sum.take(entry)).await {
+        let id = story.id;
+        warn!(session.id = %id, "What {id} used cannot be summed up: {}", failure::chain(&error));
+        return Telemetry::default();
+    }
+    let Some(state) = sum.state else { return Telemetry::default() };
     let elapsed_us = story.ports.clock.now_us() - state.created_us;
+    let (provider, model) = sum.asked.unzip();
     Telemetry {
         turns: state.turns,
         input_tokens: state.usage.tokens().saturating_sub(state.usage.output_tokens),
         output_tokens: state.usage.output_tokens,
         usd: state.usage.usd.filter(|_| state.turns > 0),
         duration_ms: u64::try_from(elapsed_us / 1000).unwrap_or(0),
-        provider: last_reply.map(|reply| reply.provider.clone()),
-        model: last_reply.map(|reply| reply.model.clone()),
-        thoughts: thoughts(&entries),
+        provider,
+        model,
+        thoughts: sum.thoughts,
     }
 }
 
-/// How many thoughts there were, and the last ones with the turn they belong to.
-fn thoughts(entries: &[Entry]) -> Thoughts {
-    let mut thoughts = Thoughts::default();
-    let mut turn = 0;
-    for entry in entries {
-        turn += u32::from(matches!(entry.event, Event::ModelReplied(_)));
-        let Event::Thought(thought) = &entry.event else { continue };
-        thoughts.count += 1;
-        thoughts.recent.push((turn, thought.text.chars().take(THOUGHT_CHARS_MAX).collect()));
-        if thoughts.recent.len() > THOUGHTS_RECENT {
-            thoughts.recent.remove(0);
+/// What was seen of a log so far.
+#[derive(Default)]
+struct Sum {
+    state: Option<SessionState>,
+    /// Provider and model of the last reply.
+    asked: Option<(String, String)>,
+    thoughts: Thoughts,
+}
+
+impl Sum {
+    fn take(&mut self, entry: Entry) {
+        match &mut self.state {
+            None => self.state = SessionState::begin(&entry),
+            Some(state) => state.apply(&entry),
+        }
+        if let Event::ModelReplied(reply) = entry.event {
+            self.asked = Some((reply.provider, reply.model));
+        } else if let Event::Thought(thought) = entry.event {
+            let turn = self.state.as_ref().map_or(0, |state| state.turns);
+            self.thoughts.count += 1;
+            self.thoughts.recent.push((turn, thought.text.chars().take(THOUGHT_CHARS_MAX).collect()));
+            if self.thoughts.recent.len() > THOUGHTS_RECENT {
+                self.thoughts.recent.remove(0);
+            }
         }
     }
-    thoughts
 }

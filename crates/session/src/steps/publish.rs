@@ -152,7 +152,7 @@ async fn open(
 ) -> Result<Target, Stopped> {
     story.still_wanted()?;
     story.begin(STEP, "Opening the pull request").await?;
-    let entries = telemetry::entries(story).await.map_err(|error| failure::internal(STEP, &error))?;
+    let entries = telemetry::evidence(story).await.map_err(|error| failure::internal(STEP, &error))?;
     let told = told(story, with.words, &entries);
     let new = NewPullRequest {
         remote: place.repository.remote.clone(),

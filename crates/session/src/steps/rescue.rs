@@ -61,7 +61,7 @@ fn left_behind(id: SessionId, commit: Option<&Oid>, error: &(dyn std::error::Err
 async fn delivered(story: &Story, state: &SessionState) -> Option<Outcome> {
     let target = state.pull_request.clone()?;
     let (base, base_commit) = state.base.clone()?;
-    let entries = telemetry::entries(story).await.ok()?;
+    let entries = telemetry::evidence(story).await.ok()?;
     let mut made = None;
     let mut limit = None;
     for entry in entries {
