@@ -127,10 +127,16 @@ impl Shelf for LocalShelf {
     }
 }
 
-/// What the pull request changes; empty when its branches are gone.
+/// What the pull request changes since it left its base, as `git diff BASE...HEAD` shows it: what was committed to the
+/// base meanwhile is none of it. Empty when its branches are gone.
 async fn diff(kept: &KeptPullRequest, mirror: &Mirror) -> String {
-    let Ok(Some(base)) = mirror.branch(&kept.base).await else { return String::new() };
-    let diff = mirror.diff(&base, &kept.head_commit).await.unwrap_or_default();
+    let base = match &kept.base_commit {
+        Some(base) => Some(base.clone()),
+        None => mirror.branch(&kept.base).await.ok().flatten(),
+    };
+    let Some(base) = base else { return String::new() };
+    let Ok(Some(left_at)) = mirror.merge_base(&base, &kept.head_commit).await else { return String::new() };
+    let diff = mirror.diff(&left_at, &kept.head_commit).await.unwrap_or_default();
     String::from_utf8_lossy(&diff).into_owned()
 }
 
@@ -169,3 +175,6 @@ fn page_text(kept: &KeptPullRequest, diff: &str) -> String {
         kept.title, kept.number, kept.body
     )
 }
+
+#[cfg(test)]
+mod tests;
