@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use events::{Branch, CheckRan, Entry, Event, Limit, Request, SessionId, Shown};
 
-use defuse::defuse;
+use defuse::{defuse, defuse_line, defuse_plain, longest_run};
 
 mod defuse;
 
@@ -61,7 +61,8 @@ pub(crate) fn title(request: &Request, finish_title: &str) -> String {
         None => first_line,
     };
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    shortened(text.trim(), TITLE_CHARS_MAX)
+    // A title becomes the commit message when its pull request is squashed.
+    defuse_plain(&shortened(events::escape_control(&text).trim(), TITLE_CHARS_MAX))
 }
 
 /// `text`, or its beginning up to a word.
@@ -74,8 +75,10 @@ fn shortened(text: &str, chars_max: usize) -> String {
     format!("{}…", cut[..at_word].trim_end())
 }
 
-/// The commit message. Lines that git and forges read as trailers are indented: nobody signed anything off.
+/// The commit message. It pings nobody and closes nothing, and lines that git and forges read as trailers are indented:
+/// nobody signed anything off.
 pub(crate) fn commit_message(title: &str, summary: &str, session: SessionId) -> String {
+    let (title, summary) = (defuse_plain(title), defuse_plain(&events::escape_control(summary)));
     let summary: Vec<String> = summary
         .lines()
         .map(|line| if is_trailer(line) { format!("    {line}") } else { line.to_owned() })
@@ -178,19 +181,25 @@ fn what_is_left(body: &mut String, entries: &[Entry]) {
         body.push_str("The agent left no plan that says so.\n\n");
     } else {
         open.iter().for_each(|text| {
-            let _ = writeln!(body, "- [ ] {}", defuse(text));
+            let _ = writeln!(body, "- [ ] {}", defuse_line(&one_line(text)));
         });
         body.push('\n');
     }
 }
 
-/// `text` as one line of code in a table.
+/// `text` as one line of code in a table. Its signs are broken as well: should a forge see the code end before we do,
+/// what is left has no powers.
 fn code(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line = shortened(&line, COMMAND_CHARS_MAX).replace('|', "\\|");
-    let fence = if line.contains('`') { "``" } else { "`" };
+    let line = defuse_line(&shortened(&one_line(text), COMMAND_CHARS_MAX));
+    // A backslash before would take the power of the one that we put.
+    let line = line.replace("\\|", "\\\u{200b}|").replace('|', "\\|");
+    let fence = "`".repeat(longest_run(&line) + 1);
     let pad = if line.starts_with('`') || line.ends_with('`') { " " } else { "" };
     format!("{fence}{pad}{line}{pad}{fence}")
+}
+
+fn one_line(text: &str) -> String {
+    events::escape_control(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]

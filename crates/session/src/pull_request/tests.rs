@@ -52,13 +52,32 @@ fn the_model_cannot_sign_off() {
 
 #[test]
 fn the_model_s_words_have_no_powers() {
-    let text = "Ping @octocat, fixes #12 and o/n#3, GH-7 <img src=x> ![x](y) `@kept #1`\n```\n@kept #1 <b>\n";
+    let text = "Ping @octocat, fixes #12 and o/n#3, GH-7 <img src=x> ![x](y) \\`@admin\\`\n\
+        Fixes https://github.com/o/n/issues/1\n[//]: # (hidden)\n&#64;admin\n/approve\n```a`b``` @armed";
     let out = defuse::defuse(text);
-    for gone in ["@octocat", "#12", "n#3", "GH-7", "<img", "![x]"] {
+    for gone in ["@o", "#1", "#3", "GH-7", "<img", "![", "@ad", "issues/1", "]:", "&#", "/approve", "@armed"]
+    {
         assert!(!out.contains(gone), "{gone} survived in {out}");
     }
-    assert!(out.contains("`@kept #1`") && out.contains("\n@kept #1 <b>\n"), "code was changed: {out}");
-    assert!(out.ends_with("\n```"), "the fence stayed open: {out}");
+    assert_eq!(out.replace('\u{200b}', ""), text, "something that shows was changed");
+}
+
+#[test]
+fn code_between_fences_keeps_all_but_references() {
+    let out = defuse::defuse("1. Run\n   ~~~sh\n   npm i @o/n # 1\n   <b> fixes #2\n   ```\n   ~~~\n@you");
+    assert_eq!(out, "1. Run\n````sh\nnpm i @o/n # 1\n<b> fixes #\u{200b}2\n```\n````\n@\u{200b}you");
+    let open = defuse::defuse("```\n@you");
+    assert!(!open.contains("```") && !open.contains("@you"), "an open fence swallows what follows: {open}");
+}
+
+#[test]
+fn the_commit_message_has_no_powers() {
+    let id = SessionId::new(1, 2);
+    let summary = "Fixes #12, closes https://github.com/o/n/pull/3.\nThanks @octocat [skip ci]";
+    let message = commit_message("Fix GH-7", summary, id);
+    for gone in ["#12", "pull/3", "@octocat", "[skip ci]", "GH-7"] {
+        assert!(!message.contains(gone), "{gone} survived in {message}");
+    }
 }
 
 #[test]
@@ -79,4 +98,6 @@ fn what_has_no_evidence_says_so() {
 fn commands_cannot_break_out_of_the_table() {
     assert_eq!(code("a | b\nc"), "`a \\| b c`");
     assert_eq!(code("echo `x`"), "`` echo `x` ``");
+    assert_eq!(code("a ``b`` c"), "```a ``b`` c```");
+    assert_eq!(code(r"grep 'a\|b'"), "`grep 'a\\\u{200b}\\|b'`");
 }
