@@ -13,7 +13,7 @@ mod model;
 mod process;
 mod repository;
 mod sandboxes;
-mod service;
+mod serving;
 mod session;
 mod start;
 mod streams;

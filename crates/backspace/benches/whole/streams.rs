@@ -16,7 +16,7 @@ use crate::forge::Forge;
 use crate::http::{self, Connection};
 use crate::model::{Model, Reply};
 use crate::process::{self, BINARY, Settings};
-use crate::service::{self, Service};
+use crate::serving::{self, Service};
 use crate::{Measure, load, machine, repository};
 
 pub(crate) const MEASURE: Measure = Measure {
@@ -71,7 +71,7 @@ impl World {
     }
 
     fn submission(&self) -> String {
-        service::submission(&self.forge.address("small"))
+        serving::submission(&self.forge.address("small"))
     }
 }
 

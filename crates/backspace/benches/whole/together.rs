@@ -9,7 +9,7 @@ use crate::figure::{Figure, Row};
 use crate::forge::Forge;
 use crate::http::{self, Connection};
 use crate::model::{Model, Reply};
-use crate::service::{self, Service};
+use crate::serving::{self, Service};
 use crate::{Measure, machine, process, repository};
 
 pub(crate) const MEASURE: Measure = Measure {
@@ -34,7 +34,7 @@ fn measure() -> Result<Vec<Row>> {
     let change = Reply::bash(&format!("echo '# more' >> {}", repository::small_path(3)));
     let model = Model::start(&[change, Reply::finish()], LATENCY)?;
     let service = Service::start(&process::settings(&folder.path().join("home"), &forge, &model))?;
-    let body = service::submission(&forge.address("small"));
+    let body = serving::submission(&forge.address("small"));
     // Makes the mirror and the base tree.
     session(&service, &body)?;
     let (mut alone, mut at_once, mut first_bytes, mut health) =

@@ -68,7 +68,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "none",
         "folders outside /usr that sandboxes see as well, read-only, such as ~/.cargo/bin; never one that holds credentials",
     ),
-    plain("SANDBOX_TIMEOUT", "3600", "seconds that a session's sandbox may live; the agent is ended a minute or more before, so that its work is landed"),
+    plain(
+        "SANDBOX_TIMEOUT",
+        "3600",
+        "seconds that a session's sandbox may live; the agent is ended a minute or more before, so that its work is landed",
+    ),
     plain("BACKSPACE_COMMAND_TIMEOUT", "300", "seconds that a single command may run"),
     plain("BACKSPACE_HOME", "$XDG_STATE_HOME/backspace", "folder of the database, mirrors and base trees"),
     plain("DATABASE_URL", "sqlite: in BACKSPACE_HOME", "`sqlite:PATH`"),
