@@ -38,15 +38,28 @@ pub(crate) enum Watched {
 /// Shows session `id` until its last entry. Ctrl-C or SIGTERM cancels the session; a second one leaves at once.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// When the log cannot be read, or took no last entry.
 pub(crate) async fn until_the_end(sessions: &Sessions, id: SessionId, form: Form) -> Result<Watched> {
     let live = Live::new(form == Form::Text);
     let stream = store::follow(sessions.store().log.clone(), id, 0);
     let mut stream = std::pin::pin!(stream);
+    let (mut left, mut has_left) = (std::pin::pin!(sessions.left(id)), false);
     let (mut ends, mut told) = (Ends::hear()?, 0);
     loop {
         let entry = tokio::select! {
+            biased;
             entry = stream.next() => entry,
+            () = &mut left, if !has_left => {
+                has_left = true;
+                let state = sessions.state(id).await.context("cannot read the session's log")?;
+                if state.is_some_and(|state| state.status.is_final()) {
+                    continue;
+                }
+                live.finish();
+                let why = "the session's last entry could not be written (is the disk of BACKSPACE_HOME full?); the \
+                           next run or serve ends the session and keeps its work";
+                return Err(anyhow!(why));
+            }
             () = ends.next() => {
                 told += 1;
                 if told > 1 {
