@@ -240,7 +240,13 @@ fn already_there<'a>(
     }
 }
 
-fn fresh(path: &Path, number: u64, new: &NewPullRequest, head_commit: Oid, base_commit: Oid) -> KeptPullRequest {
+fn fresh(
+    path: &Path,
+    number: u64,
+    new: &NewPullRequest,
+    head_commit: Oid,
+    base_commit: Oid,
+) -> KeptPullRequest {
     KeptPullRequest {
         repository: path.to_owned(),
         number,
