@@ -31,7 +31,7 @@ pub(crate) struct Run {
     /// Read the prompt from a file
     #[arg(long, value_name = "FILE")]
     prompt_file: Option<PathBuf>,
-    /// The branch to push to [default: backspace/<words>-<id>]
+    /// The branch to push to [default: backspace/WORDS-ID]
     #[arg(long)]
     branch: Option<String>,
     /// The branch to start from [default: the forge's default branch]
