@@ -1,37 +1,31 @@
 //! The composition root: from settings to a working set of parts.
 
-use std::net::SocketAddr;
-use std::num::NonZero;
+mod forges;
+mod listening;
+mod models;
+mod sandboxes;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use events::{Hosts, Redactor, Remote};
-use forge::Forge;
-use forge::github::{Pace, PlainHttp};
-use sandbox::namespaces::Changes;
-use secrecy::SecretString;
-use server::ServerConfig;
+use events::{Hosts, Redactor};
 use session::request::{LocalRepositories, Rules};
-use session::{
-    Forges, Identity, Limits, LocalShelf, Ports, Problem, Provider, Providers, Sessions, SystemClock,
-};
+use session::{Forges, Identity, Limits, LocalShelf, Ports, Problem, Sessions, SystemClock};
 
 use crate::config::{self, Settings};
 use crate::output::Usage;
 use crate::probe::{self, Probed};
 
-/// What Anthropic is asked for when nobody says which: its current general model, as of 2026-10.
-const ANTHROPIC_MODEL: &str = "claude-sonnet-5-5";
-/// What OpenAI is asked for when nobody says which, as of 2026-10.
-const OPENAI_MODEL: &str = "gpt-5.5";
-/// Where OWNER/NAME is looked for.
-const PUBLIC_GITHUB: &str = "github.com";
+pub(crate) use forges::{forge_hosts, forge_of};
+use forges::{hosted, open_hosted};
+pub(crate) use listening::{listen, server_config};
+pub(crate) use models::providers;
+pub(crate) use sandboxes::{policy, sandbox_config};
+
 /// More waiting sessions than this are a queue that nobody's patience outlasts.
 const QUEUED_MAX: usize = 100;
-/// Submissions a minute and caller when nobody says how many.
-const SUBMISSIONS_PER_MINUTE: u32 = 10;
 /// Sessions at work at once when nobody says how many.
 const RUNNING_MAX: usize = 5;
 
@@ -177,36 +171,6 @@ pub(crate) fn store_config(settings: &Settings, home: &Path) -> Result<store::Co
     }
 }
 
-/// Where sandboxes come from.
-///
-/// # Errors
-/// A kind or place that there is not.
-pub(crate) fn sandbox_config(settings: &Settings, home: &Path) -> Result<sandbox::Config> {
-    let kind = settings.text("BACKSPACE_SANDBOX").unwrap_or("namespaces");
-    if kind != "namespaces" {
-        bail!(Usage(format!("BACKSPACE_SANDBOX is `{kind}`; this release has `namespaces`")));
-    }
-    let folder = home.join("changes");
-    let changes = match settings.text("BACKSPACE_CHANGES").unwrap_or("auto") {
-        "auto" => Changes::MemoryElse(folder),
-        "memory" => Changes::Memory,
-        "folder" => Changes::Folder(folder),
-        other => bail!(Usage(format!("BACKSPACE_CHANGES is `{other}`; it is `auto`, `memory` or `folder`"))),
-    };
-    let tools = settings.paths("BACKSPACE_TOOLS");
-    let config = sandbox::namespaces::Config { changes, tools, ..sandbox::namespaces::Config::default() };
-    Ok(sandbox::Config::Namespaces(config))
-}
-
-/// What a sandbox may use.
-///
-/// # Errors
-/// A number that is none.
-pub(crate) fn policy(settings: &Settings) -> Result<sandbox::Policy> {
-    let lifetime = seconds(settings, "SANDBOX_TIMEOUT", 3600)?;
-    Ok(sandbox::Policy { lifetime, ..sandbox::Policy::default() })
-}
-
 fn seconds(settings: &Settings, name: &str, default: u64) -> Result<Duration> {
     let seconds = settings.parsed(name)?.unwrap_or(default);
     if seconds == 0 {
@@ -226,145 +190,4 @@ pub(crate) fn rules(settings: &Settings) -> Rules {
         providers: Vec::new(),
         forges: Vec::new(),
     }
-}
-
-/// The providers that have what they need, in the operator's order; a recording stands first.
-///
-/// # Errors
-/// A name that is no provider's.
-pub(crate) fn providers(settings: &Settings, recording: Option<Recording>) -> Result<Providers> {
-    let mut providers = Vec::new();
-    if let Some(Recording { name, text }) = recording {
-        let config = model::Config::Scripted(model::ScriptedConfig { name, text });
-        providers.push(Provider { name: "scripted".to_owned(), config });
-    }
-    let order = match settings.list("BACKSPACE_PROVIDERS") {
-        list if list.is_empty() => vec!["anthropic".to_owned(), "openai".to_owned()],
-        list => list,
-    };
-    for name in order {
-        let config = match name.as_str() {
-            "anthropic" => anthropic(settings),
-            "openai" => openai(settings),
-            other => {
-                bail!(Usage(format!("BACKSPACE_PROVIDERS names `{other}`; there are: anthropic, openai")))
-            }
-        };
-        providers.extend(config.map(|config| Provider { name, config }));
-    }
-    Ok(Providers(providers))
-}
-
-fn anthropic(settings: &Settings) -> Option<model::Config> {
-    let key = settings.secret("ANTHROPIC_API_KEY")?;
-    let model = settings.text("ANTHROPIC_MODEL").unwrap_or(ANTHROPIC_MODEL);
-    let mut config = model::AnthropicConfig::new(key, model);
-    if let Some(url) = settings.text("ANTHROPIC_BASE_URL") {
-        url.clone_into(&mut config.base_url);
-    }
-    Some(model::Config::Anthropic(config))
-}
-
-/// A server of one's own may need no key, so the base URL alone is enough.
-fn openai(settings: &Settings) -> Option<model::Config> {
-    let (key, url) = (settings.secret("OPENAI_API_KEY"), settings.text("OPENAI_BASE_URL"));
-    if key.is_none() && url.is_none() {
-        return None;
-    }
-    let model = settings.text("OPENAI_MODEL").unwrap_or(OPENAI_MODEL);
-    let mut config = model::ChatCompletionsConfig::new(key.unwrap_or_else(|| SecretString::from("")), model);
-    if let Some(url) = url {
-        url.clone_into(&mut config.base_url);
-    }
-    Some(model::Config::ChatCompletions(config))
-}
-
-/// GitHub itself, and the GitHub server that `GITHUB_API_URL` names. The token is that server's; GitHub itself is then
-/// asked without one.
-fn hosted(settings: &Settings, hosts: &Hosts) -> Result<Vec<forge::github::Config>> {
-    let token = settings.secret("GITHUB_TOKEN");
-    let mut config = match settings.text("GITHUB_API_URL") {
-        Some(url) => {
-            let config = forge::github::Config::for_api(url, token);
-            config.map_err(|error| Usage(format!("GITHUB_API_URL is `{url}`: {error}")))?
-        }
-        None => forge::github::Config::for_host(PUBLIC_GITHUB, token),
-    };
-    if hosts.private.contains(&config.host) {
-        config.plain_http = PlainHttp::Allowed;
-        // A server of one's own counts no calls unless its administrator says so; its refusals are still heeded.
-        config.pace = Pace { between_writes: Duration::ZERO, after_notice: Duration::ZERO, ..config.pace };
-    }
-    let public = (config.host != PUBLIC_GITHUB).then(|| forge::github::Config::for_host(PUBLIC_GITHUB, None));
-    Ok([Some(config), public].into_iter().flatten().collect())
-}
-
-/// The forge of `config` by its host.
-fn open_hosted(config: forge::github::Config) -> Result<(String, Arc<dyn Forge>)> {
-    let host = config.host.clone();
-    Ok((host, forge::open(&forge::Config::GitHub(config))?))
-}
-
-/// The hosts whose forges are configured.
-///
-/// # Errors
-/// Settings that cannot work.
-pub(crate) fn forge_hosts(settings: &Settings, hosts: &Hosts) -> Result<Vec<String>> {
-    Ok(hosted(settings, hosts)?.into_iter().map(|config| config.host).collect())
-}
-
-/// The forge on which `remote` lives; nothing for a folder of this machine.
-///
-/// # Errors
-/// Settings that cannot work, or a host for which there are none.
-pub(crate) fn forge_of(
-    settings: &Settings,
-    rules: &Rules,
-    remote: &Remote,
-) -> Result<Option<Arc<dyn Forge>>> {
-    let Remote::Hosted(wanted) = remote else { return Ok(None) };
-    let found = hosted(settings, &rules.hosts)?.into_iter().find(|config| config.host == wanted.host);
-    let config = found.with_context(|| format!("no forge is configured for {}", wanted.host))?;
-    Ok(Some(open_hosted(config)?.1))
-}
-
-/// How to serve `assembled` at `listen`.
-///
-/// # Errors
-/// A number that is none.
-pub(crate) fn server_config(settings: &Settings, listen: SocketAddr, rules: Rules) -> Result<ServerConfig> {
-    let submissions = settings.parsed::<u32>("RATE_LIMIT_REQUESTS")?.unwrap_or(SUBMISSIONS_PER_MINUTE);
-    Ok(ServerConfig {
-        token: settings.secret("BACKSPACE_API_TOKEN"),
-        cors_origins: settings.list("BACKSPACE_CORS_ORIGINS"),
-        submissions_per_minute: NonZero::new(submissions),
-        ..ServerConfig::new(listen, rules)
-    })
-}
-
-/// The address to listen on: the flag, `BACKSPACE_LISTEN`, or `HOST` and `PORT`.
-///
-/// # Errors
-/// An address that is none.
-pub(crate) fn listen(settings: &Settings, flag: Option<&str>) -> Result<SocketAddr> {
-    let text = match flag.or(settings.text("BACKSPACE_LISTEN")) {
-        Some(text) => text.to_owned(),
-        None => {
-            let host = settings.text("HOST").unwrap_or("127.0.0.1");
-            let host = if host == "localhost" { "127.0.0.1" } else { host };
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-            format!("{host}:{}", settings.text("PORT").unwrap_or("8000"))
-        }
-    };
-    let address: SocketAddr = text.parse().map_err(|_| {
-        Usage(format!("`{text}` is no address to listen on, such as 127.0.0.1:8000 or 0.0.0.0:8000"))
-    })?;
-    if !address.ip().is_loopback() && settings.text("BACKSPACE_API_TOKEN").is_none() {
-        let why = format!(
-            "{address} can be reached by others: set BACKSPACE_API_TOKEN to a long random text that callers must send, \
-             or listen on 127.0.0.1"
-        );
-        bail!(Usage(why));
-    }
-    Ok(address)
 }

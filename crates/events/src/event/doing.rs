@@ -1,0 +1,114 @@
+//! What tools and checks do, and what people are shown of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Oid;
+
+/// See [`crate::Event::FileEdited`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileEdited {
+    /// The file, relative to the repository.
+    pub path: String,
+    /// The passage that was replaced, exactly; empty when the file was created.
+    pub old: String,
+    /// What stands there now, exactly.
+    pub new: String,
+    /// How the passage was found: `exact`, `line_endings`, `trailing_space`, `indent`, `punctuation`, or `created`.
+    pub matched: String,
+}
+
+/// See [`crate::Event::ToolFinished`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ToolFinished {
+    /// The call it answers.
+    pub call_id: String,
+    /// The tool's name as the model wrote it.
+    pub tool: String,
+    /// The result as the model is given it.
+    pub result: String,
+    /// Whether the result tells of a failure.
+    pub failed: bool,
+    /// What people are shown of it.
+    pub shown: Shown,
+    /// The commit on the session's hidden ref that holds the work tree after this call, when it differs from before.
+    pub saved: Option<Oid>,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// What people are shown of a tool call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "snake_case")]
+pub enum Shown {
+    /// Nothing: entries of their own tell of it ([`FileEdited`], [`crate::LimitReached`] …).
+    Nothing,
+    /// A file was read.
+    Read {
+        /// The file, relative to the repository.
+        path: String,
+        /// How many lines were read.
+        lines: u64,
+    },
+    /// Text or file names were searched.
+    Search {
+        /// The pattern.
+        query: String,
+        /// How many matches there are, up to the tool's bound.
+        matches: u64,
+    },
+    /// A command was run.
+    Bash {
+        /// The command.
+        command: String,
+        /// Its output, bounded.
+        output: String,
+        /// Its exit code; `-1` when it was ended.
+        exit_code: i32,
+    },
+    /// The plan was set.
+    Plan {
+        /// Its steps.
+        steps: Vec<PlanStep>,
+    },
+    /// Any other call, refused ones among them.
+    Other {
+        /// The arguments, bounded.
+        input: String,
+        /// The result, bounded.
+        output: String,
+    },
+}
+
+/// A step of the agent's plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanStep {
+    /// What is to be done.
+    pub text: String,
+    /// Whether it is done.
+    pub done: bool,
+}
+
+/// See [`crate::Event::CheckRan`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckRan {
+    /// The command.
+    pub command: String,
+    /// Its exit code; `-1` when it was ended.
+    pub exit_code: i32,
+    /// Its output, bounded.
+    pub output: String,
+    /// Whether it ran before the work or after it.
+    pub phase: CheckPhase,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// When a check was run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckPhase {
+    /// On the base.
+    Before,
+    /// On the change.
+    After,
+}

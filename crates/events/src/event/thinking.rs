@@ -1,0 +1,128 @@
+//! What the model is told, what it answers, and what that uses.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::Limit;
+
+/// See [`crate::Event::AgentBriefed`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgentBriefed {
+    /// The system prompt.
+    pub system: String,
+    /// The first message to the model.
+    pub task: String,
+    /// The tools' names.
+    pub tools: Vec<String>,
+}
+
+/// See [`crate::Event::ModelReplied`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelReplied {
+    /// The provider that answered.
+    pub provider: String,
+    /// The model that answered, as the provider names it.
+    pub model: String,
+    /// The wire's own form of the assistant message, byte for byte.
+    pub raw: Box<RawValue>,
+    /// Why the model stopped, in the wire's own word.
+    pub stop: String,
+    /// What the reply used.
+    pub usage: Usage,
+    /// The session's totals with this reply.
+    pub totals: Usage,
+    /// How long the model took.
+    pub duration_ms: u64,
+}
+
+/// What a reply, or a session, used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Input tokens that were neither read from nor written to a cache.
+    pub input_tokens: u64,
+    /// Output tokens, reasoning included.
+    pub output_tokens: u64,
+    /// Input tokens read from the provider's cache.
+    pub cache_read_tokens: u64,
+    /// Input tokens written to the provider's cache.
+    pub cache_write_tokens: u64,
+    /// US dollars; nothing when the price is not known.
+    pub usd: Option<f64>,
+}
+
+impl Usage {
+    /// All tokens.
+    pub fn tokens(&self) -> u64 {
+        [self.output_tokens, self.cache_read_tokens, self.cache_write_tokens]
+            .into_iter()
+            .fold(self.input_tokens, u64::saturating_add)
+    }
+
+    /// The sum; its price is known when both are. The counts are the provider's: absurd ones must end no session.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cache_read_tokens: self.cache_read_tokens.saturating_add(other.cache_read_tokens),
+            cache_write_tokens: self.cache_write_tokens.saturating_add(other.cache_write_tokens),
+            usd: self.usd.zip(other.usd).map(|(a, b)| a + b),
+        }
+    }
+
+    /// Nothing used, at a known price of nothing: where a sum begins.
+    pub fn zero() -> Self {
+        Self { usd: Some(0.0), ..Self::default() }
+    }
+}
+
+/// See [`crate::Event::ModelRetried`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelRetried {
+    /// What went wrong.
+    pub reason: String,
+    /// How long we wait before asking again.
+    pub wait_ms: u64,
+    /// Which retry this is, from 1.
+    pub retry: u32,
+}
+
+/// See [`crate::Event::Thought`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Thought {
+    /// The text.
+    pub text: String,
+}
+
+/// See [`crate::Event::Said`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Said {
+    /// The text.
+    pub text: String,
+}
+
+/// See [`crate::Event::AgentTold`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgentTold {
+    /// The text, as the model is given it.
+    pub text: String,
+}
+
+/// See [`crate::Event::LimitReached`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LimitReached {
+    /// Which bound.
+    pub limit: Limit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absurd_counts_do_not_overflow() {
+        let absurd = Usage { input_tokens: u64::MAX, output_tokens: u64::MAX, ..Usage::zero() };
+        let sum = absurd.plus(&absurd);
+        assert_eq!((sum.input_tokens, sum.tokens()), (u64::MAX, u64::MAX));
+    }
+}
