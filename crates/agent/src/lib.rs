@@ -22,6 +22,8 @@ pub use work::work;
 pub struct Bench<'a> {
     /// Who thinks.
     pub model: &'a dyn Model,
+    /// Who hears its replies while they arrive.
+    pub live: &'a dyn model::Live,
     /// How often and how long a provider that does not answer is asked again.
     pub retry: &'a model::Policy,
     /// Where commands run and files are.

@@ -78,15 +78,17 @@ async fn ask(
         bench.journal.record(vec![Event::ModelRetried(event)]).await.map_err(Error::from)
     };
     let reply = tokio::select! {
-        reply = model::ask(bench.model, conversation, bench.retry, on_wait) => reply?,
+        reply = model::ask(bench.model, conversation, bench.live, bench.retry, on_wait) => reply?,
         () = bench.cancel.cancelled() => return Ok(None),
         () = tokio::time::sleep_until(limits.deadline()) => return Ok(None),
     };
     let usage = usage(&reply);
     *totals = totals.plus(&usage);
     let mut events = vec![Event::ModelReplied(ModelReplied {
-        provider: bench.model.name().provider.clone(),
+        provider: reply.origin.provider.clone(),
         model: reply.model.clone(),
+        wire: Some(reply.origin.wire.as_str().to_owned()),
+        asked: Some(reply.origin.model.clone()),
         raw: reply.raw.clone(),
         stop: reply.stop.as_str().to_owned(),
         usage,

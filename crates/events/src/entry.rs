@@ -197,6 +197,8 @@ mod tests {
         let event = Event::ModelReplied(ModelReplied {
             provider: "anthropic".into(),
             model: "m".into(),
+            wire: None,
+            asked: None,
             raw: serde_json::value::RawValue::from_string(raw.to_owned()).unwrap(),
             stop: "tool_use".into(),
             usage: Usage::zero(),

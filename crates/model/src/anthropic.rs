@@ -15,7 +15,7 @@ use crate::history::History;
 use crate::price::is_model;
 use crate::stream;
 use crate::transport::Endpoint;
-use crate::{Conversation, Error, Model, ModelName, Reply};
+use crate::{Conversation, Error, Live, Message, Model, ModelName, Origin, Reply, Wire};
 
 /// What is asked for when the user says nothing: enough for a large file, and below what any current model allows.
 const OUTPUT_TOKENS_DEFAULT: u32 = 32_000;
@@ -133,10 +133,10 @@ struct Settings {
 
 #[async_trait]
 impl Model for Anthropic {
-    async fn reply(&self, conversation: &Conversation) -> Result<Reply, Error> {
+    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
         let body = self.encode(conversation)?;
         let answer = self.endpoint.post(body).await?;
-        let mut assembly = assembly::Assembling::new(&self.name, self.endpoint.key());
+        let mut assembly = assembly::Assembling::new(&self.name, self.endpoint.key(), live);
         stream::read(&self.name.provider, answer, &mut assembly).await?;
         assembly.finish()
     }
@@ -150,9 +150,36 @@ impl Anthropic {
     fn encode(&self, conversation: &Conversation) -> Result<Vec<u8>, Error> {
         // What a panic leaves behind is a prefix of the history, as at any other time.
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.update(conversation, request::message)?;
-        let head = request::head(&self.name.model, self.settings, conversation);
+        let own = origin(&self.name);
+        history.update(conversation, |placed| request::message(placed, &own))?;
+        let settings = self.settings.fitting(conversation, &own);
+        let head = request::head(&self.name.model, settings, conversation);
         Ok(history.body(&head, request::MARK, "]}"))
+    }
+}
+
+/// Who writes the replies of the model of this name.
+fn origin(name: &ModelName) -> Origin {
+    Origin { wire: Wire::Anthropic, provider: name.provider.clone(), model: name.model.clone() }
+}
+
+impl Settings {
+    /// The settings for `conversation`: thinking with a budget is refused in a turn that did not begin with thinking.
+    /// A turn lasts from a user's message on; replies of another `own` have lost their thoughts.
+    fn fitting(self, conversation: &Conversation, own: &Origin) -> Self {
+        let turn = conversation.messages().iter().rev().take_while(|message| match message {
+            Message::User(_) => false,
+            Message::Assistant(_) | Message::Results(_) => true,
+        });
+        let foreign = turn.filter_map(Message::as_reply).any(|reply| reply.origin != *own);
+        match self.thinking {
+            Thinking::Budget(_) if foreign => Self { thinking: Thinking::Unsaid, ..self },
+            Thinking::Auto
+            | Thinking::Adaptive
+            | Thinking::Budget(_)
+            | Thinking::Disabled
+            | Thinking::Unsaid => self,
+        }
     }
 }
 

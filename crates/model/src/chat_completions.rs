@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use crate::history::History;
 use crate::stream;
 use crate::transport::Endpoint;
-use crate::{Conversation, Error, Model, ModelName, Reply};
+use crate::{Conversation, Error, Live, Model, ModelName, Origin, Reply, Wire};
 
 /// OpenAI's Chat Completions API, or a server that speaks it.
 #[derive(Debug, Clone)]
@@ -68,10 +68,11 @@ struct ChatCompletions {
 
 #[async_trait]
 impl Model for ChatCompletions {
-    async fn reply(&self, conversation: &Conversation) -> Result<Reply, Error> {
+    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
         let body = self.encode(conversation)?;
         let answer = self.endpoint.post(body).await?;
-        let mut assembly = assembly::Assembling::new(&self.name, self.endpoint.key(), conversation.replies());
+        let key = self.endpoint.key();
+        let mut assembly = assembly::Assembling::new(&self.name, key, live, conversation.replies());
         stream::read(&self.name.provider, answer, &mut assembly).await?;
         assembly.finish()
     }
@@ -85,10 +86,16 @@ impl ChatCompletions {
     fn encode(&self, conversation: &Conversation) -> Result<Vec<u8>, Error> {
         // What a panic leaves behind is a prefix of the history, as at any other time.
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.update(conversation, request::message)?;
+        let own = origin(&self.name);
+        history.update(conversation, |placed| request::message(placed, &own))?;
         let head = request::head(&self.name.model, self.output_tokens_max, conversation);
         Ok(history.body(&head, "", "]}"))
     }
+}
+
+/// Who writes the replies of the model of this name.
+fn origin(name: &ModelName) -> Origin {
+    Origin { wire: Wire::ChatCompletions, provider: name.provider.clone(), model: name.model.clone() }
 }
 
 /// OpenAI's newer models refuse the old name of the limit, and most other servers do not know the new one.

@@ -37,7 +37,7 @@ pub enum Message {
     User(String),
     /// From the model.
     Assistant(Reply),
-    /// The results of the calls of the reply before it, one for each.
+    /// The results of the calls of the reply before it, one for each and in their order.
     Results(Vec<ToolResult>),
 }
 
@@ -71,11 +71,21 @@ impl Conversation {
 
     /// How many of the messages are the model's.
     pub(crate) fn replies(&self) -> usize {
-        self.messages.iter().filter(|message| matches!(message, Message::Assistant(_))).count()
+        self.messages.iter().filter_map(Message::as_reply).count()
     }
 
     /// Tells conversations of one process apart.
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+}
+
+impl Message {
+    /// The model's reply, if it is one.
+    pub(crate) fn as_reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Assistant(reply) => Some(reply),
+            Self::User(_) | Self::Results(_) => None,
+        }
     }
 }

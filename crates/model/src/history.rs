@@ -1,6 +1,8 @@
 //! A conversation's messages in a wire's form, each encoded once.
 
-use crate::{Conversation, Error, Message};
+use std::borrow::Cow;
+
+use crate::{Conversation, Error, Message, Origin, Reply, ToolResult, foreign};
 
 /// The encoded messages of one conversation; bytes are only ever appended.
 #[derive(Debug, Default)]
@@ -8,11 +10,33 @@ pub(crate) struct History {
     conversation: u64,
     /// How many of the conversation's messages are encoded.
     taken: usize,
+    /// How many of those are replies.
+    replies: usize,
     /// The messages as JSON, with commas between them.
     bytes: Vec<u8>,
     /// Where a cache mark may be put: one place for each run of messages to the model.
     marks: Vec<usize>,
     after_mark: bool,
+}
+
+/// One message, and what a wire must know of those before it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed<'a> {
+    pub(crate) message: &'a Message,
+    /// How many replies came before it.
+    pub(crate) replies: usize,
+    /// The reply right before it.
+    pub(crate) answers: Option<&'a Reply>,
+}
+
+impl Placed<'_> {
+    /// The id under which `own` knows the call that result `n` answers.
+    pub(crate) fn call_id<'r>(&self, n: usize, result: &'r ToolResult, own: &Origin) -> Cow<'r, str> {
+        match self.answers {
+            Some(reply) if reply.origin != *own => foreign::call_id(self.replies - 1, n).into(),
+            Some(_) | None => (&*result.call_id).into(),
+        }
+    }
 }
 
 /// One message in a wire's form.
@@ -29,16 +53,20 @@ impl History {
     pub(crate) fn update(
         &mut self,
         conversation: &Conversation,
-        encode: impl Fn(&Message) -> Result<Vec<Encoded>, Error>,
+        encode: impl Fn(Placed<'_>) -> Result<Vec<Encoded>, Error>,
     ) -> Result<(), Error> {
         if self.conversation != conversation.id() {
             *self = Self { conversation: conversation.id(), ..Self::default() };
         }
-        for message in &conversation.messages()[self.taken..] {
-            for encoded in encode(message)? {
+        let messages = conversation.messages();
+        for (n, message) in messages.iter().enumerate().skip(self.taken) {
+            let before = n.checked_sub(1).and_then(|before| messages.get(before));
+            let answers = before.and_then(Message::as_reply);
+            for encoded in encode(Placed { message, replies: self.replies, answers })? {
                 self.append(&encoded);
             }
             self.taken += 1;
+            self.replies += usize::from(message.as_reply().is_some());
         }
         Ok(())
     }

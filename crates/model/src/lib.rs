@@ -3,7 +3,10 @@
 mod anthropic;
 mod chat_completions;
 mod conversation;
+mod foreign;
 mod history;
+mod live;
+mod origin;
 mod price;
 mod raw_object;
 mod retry;
@@ -17,6 +20,8 @@ use serde_json::value::RawValue;
 pub use anthropic::{Config as AnthropicConfig, Thinking};
 pub use chat_completions::Config as ChatCompletionsConfig;
 pub use conversation::{Conversation, Message, ToolResult, ToolSpec};
+pub use live::{Delta, Live, Unheard};
+pub use origin::{Origin, Wire};
 pub use retry::{Policy, Wait, ask};
 pub use scripted::Config as ScriptedConfig;
 
@@ -70,11 +75,12 @@ pub fn prepare() -> Result<(), Error> {
 /// A language model.
 #[async_trait]
 pub trait Model: Send + Sync {
-    /// Asks once for the reply to `conversation`. Dropping the future ends the request.
+    /// Asks once for the reply to `conversation`; `live` hears of it while it arrives. Dropping the future ends the
+    /// request.
     ///
     /// # Errors
-    /// [`Error`] says whether asking again can help: see [`ask`], which does.
-    async fn reply(&self, conversation: &Conversation) -> Result<Reply, Error>;
+    /// [`Error`] says whether asking again can help: see [`ask`], which does. What `live` heard is void then.
+    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error>;
 
     /// Who is asked.
     fn name(&self) -> &ModelName;
@@ -92,7 +98,10 @@ pub struct ModelName {
 /// What a model answered.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// The assistant message in the wire's own form, byte for byte; sent back unchanged with the next request.
+    /// Who wrote it, and in which form `raw` is.
+    pub origin: Origin,
+    /// The assistant message in the wire's own form, byte for byte; its origin gets it back unchanged with the next
+    /// request.
     pub raw: Box<RawValue>,
     /// The parts for people, in the order they came.
     pub parts: Vec<Part>,

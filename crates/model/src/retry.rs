@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::{Conversation, Error, Model, Reply};
+use crate::{Conversation, Delta, Error, Live, Model, Reply};
 
 /// How often and how long a model is asked again.
 #[derive(Debug, Clone)]
@@ -48,13 +48,14 @@ pub struct Wait {
 
 /// Asks until there is a reply or asking is pointless; `on_wait` is awaited before each pause, to write it down.
 ///
-/// A reply that broke off is asked for from the start: nothing of it is kept or counted.
+/// A reply that broke off is asked for from the start: nothing of it is kept or counted, and `live` is told so.
 ///
 /// # Errors
 /// The last error of the model, or what `on_wait` returned.
 pub async fn ask<W, F, E>(
     model: &dyn Model,
     conversation: &Conversation,
+    live: &dyn Live,
     policy: &Policy,
     mut on_wait: W,
 ) -> Result<Reply, E>
@@ -67,7 +68,7 @@ where
     let mut jitter = Jitter::new(policy);
     let mut retry = 1;
     loop {
-        let error = match model.reply(conversation).await {
+        let error = match model.reply(conversation, live).await {
             Ok(reply) => return Ok(reply),
             Err(error) => error,
         };
@@ -78,6 +79,7 @@ where
             return Err(error.into());
         }
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        live.hear(Delta::Again);
         on_wait(Wait { reason: error.to_string(), wait_ms, retry }).await?;
         sleep(wait).await;
         retry += 1;

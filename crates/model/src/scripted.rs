@@ -25,8 +25,10 @@ use serde::Deserialize;
 
 use crate::anthropic::{Blocks, stop_of};
 use crate::raw_object::RawObject;
-use crate::{Conversation, Error, Model, ModelName, Reply, Usage};
+use crate::{Conversation, Delta, Error, Live, Model, ModelName, Origin, Part, Reply, Usage, Wire};
 
+/// What the provider is called.
+const PROVIDER: &str = "scripted";
 /// The longest a recorded reply may take: ten minutes.
 const DELAY_MS_MAX: u64 = 600_000;
 
@@ -55,7 +57,7 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Model>, Error> {
     if lines.is_empty() {
         return Err(Error::Config(format!("the recording {} has no replies", config.name)));
     }
-    let name = ModelName { provider: "scripted".to_owned(), model: config.name.clone() };
+    let name = ModelName { provider: PROVIDER.to_owned(), model: config.name.clone() };
     Ok(Box::new(Scripted { name, lines }))
 }
 
@@ -66,7 +68,7 @@ struct Scripted {
 
 #[async_trait]
 impl Model for Scripted {
-    async fn reply(&self, conversation: &Conversation) -> Result<Reply, Error> {
+    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
         let place = conversation.replies();
         let Some((delay, reply)) = self.lines.get(place) else {
             let count = self.lines.len();
@@ -75,6 +77,12 @@ impl Model for Scripted {
         };
         if !delay.is_zero() {
             tokio::time::sleep(*delay).await;
+        }
+        for part in &reply.parts {
+            live.hear(match part {
+                Part::Text(text) => Delta::Text(text),
+                Part::Thought(thought) => Delta::Thought(thought),
+            });
         }
         Ok(reply.clone())
     }
@@ -117,15 +125,17 @@ impl Line {
             cache_write: self.usage.cache_creation_input_tokens,
             usd: Some(self.usage.usd),
         };
+        let (provider, asked) = (PROVIDER.to_owned(), recording.to_owned());
+        let origin = Origin { wire: Wire::Scripted, provider, model: asked };
         let model = self.model.unwrap_or_else(|| recording.to_owned());
-        Blocks(self.content).into_reply(stop_of(stop), usage, model)
+        Blocks(self.content).into_reply(origin, stop_of(stop), usage, model)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Message, Part, Stop};
+    use crate::{Message, Stop, Unheard};
 
     fn config(text: &str) -> Config {
         Config { name: "demo".to_owned(), text: text.to_owned() }
@@ -139,7 +149,7 @@ mod tests {
         let mut conversation = Conversation::new(String::new(), Vec::new());
         conversation.push(Message::User("hi".to_owned()));
         let begun = tokio::time::Instant::now();
-        let reply = model.reply(&conversation).await.unwrap();
+        let reply = model.reply(&conversation, &Unheard).await.unwrap();
         assert_eq!((begun.elapsed().as_millis(), &reply.stop), (250, &Stop::Finished));
         assert_eq!(
             (reply.parts.as_slice(), reply.model.as_str()),
@@ -147,8 +157,8 @@ mod tests {
         );
         assert_eq!(reply.usage.usd, Some(0.0));
         conversation.push(Message::Assistant(reply));
-        conversation.push(Message::Assistant(model.reply(&conversation).await.unwrap()));
-        let error = model.reply(&conversation).await.unwrap_err();
+        conversation.push(Message::Assistant(model.reply(&conversation, &Unheard).await.unwrap()));
+        let error = model.reply(&conversation, &Unheard).await.unwrap_err();
         assert!(matches!(error, Error::Refused { .. }));
         assert!(error.to_string().contains("has 2 replies, and reply 3 was asked for"), "{error}");
     }

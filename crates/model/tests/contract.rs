@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fakes::model::{Asked, Fake, Fault, Recording, Running};
 use model::{
     AnthropicConfig, ChatCompletionsConfig, Config, Conversation, Error, Message, Model, Part, Policy, Reply,
-    ScriptedConfig, Stop, ToolResult, ToolSpec, Wait,
+    ScriptedConfig, Stop, ToolResult, ToolSpec, Unheard, Wait,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -117,7 +117,7 @@ fn answer(conversation: &mut Conversation, reply: &Reply) {
 async fn work(model: &dyn Model, conversation: &mut Conversation) -> Vec<Reply> {
     let mut replies = Vec::new();
     loop {
-        let reply = model.reply(conversation).await.unwrap();
+        let reply = model.reply(conversation, &Unheard).await.unwrap();
         answer(conversation, &reply);
         replies.push(reply);
         if replies.last().unwrap().calls.is_empty() {
@@ -206,12 +206,14 @@ async fn a_session_taken_up_by_another_process_goes_on_with_the_same_bytes() {
         let mut conversation = conversation();
         let first = bench.open();
         for _ in 0..2 {
-            let reply = first.reply(&conversation).await.unwrap();
+            let reply = first.reply(&conversation, &Unheard).await.unwrap();
             answer(&mut conversation, &reply);
         }
         let resumed = bench.open();
-        let (here, there) =
-            (first.reply(&conversation).await.unwrap(), resumed.reply(&conversation).await.unwrap());
+        let (here, there) = (
+            first.reply(&conversation, &Unheard).await.unwrap(),
+            resumed.reply(&conversation, &Unheard).await.unwrap(),
+        );
         assert_eq!(format!("{here:?}"), format!("{there:?}"));
         assert_eq!(here.calls[0].id, "t4", "{backend:?}");
         let sent = bench.sent();
@@ -225,9 +227,9 @@ async fn a_recording_that_is_over_refuses_further_requests() {
         let bench = Bench::new(backend, &TASK[..1]).await;
         let model = bench.open();
         let mut conversation = conversation();
-        let reply = model.reply(&conversation).await.unwrap();
+        let reply = model.reply(&conversation, &Unheard).await.unwrap();
         answer(&mut conversation, &reply);
-        let error = model.reply(&conversation).await.unwrap_err();
+        let error = model.reply(&conversation, &Unheard).await.unwrap_err();
         assert!(matches!(error, Error::Refused { status: 400, .. }), "{backend:?}: {error:?}");
         assert!(
             error.to_string().contains("the recording has 1 replies, and reply 2 was asked for"),
@@ -243,7 +245,7 @@ async fn errors_have_the_class_of_their_status_and_never_the_key() {
         let model = bench.open();
         for status in [400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529] {
             bench.fake.fail_next(Fault::status(status));
-            let error = model.reply(&conversation()).await.unwrap_err();
+            let error = model.reply(&conversation(), &Unheard).await.unwrap_err();
             let class = match &error {
                 Error::Key { .. } => "key",
                 Error::Refused { .. } => "refused",
@@ -271,9 +273,9 @@ async fn a_cut_reply_is_asked_for_again_as_if_it_had_never_begun() {
             let bench = Bench::new(backend, TASK).await;
             let model = bench.open();
             bench.fake.fail_next(fault.clone());
-            let error = model.reply(&conversation()).await.unwrap_err();
+            let error = model.reply(&conversation(), &Unheard).await.unwrap_err();
             assert!(matches!(error, Error::Transient { .. }), "{backend:?} {fault:?}: {error:?}");
-            let reply = model.reply(&conversation()).await.unwrap();
+            let reply = model.reply(&conversation(), &Unheard).await.unwrap();
             assert_eq!((reply.calls.len(), reply.usage.output), (1, 20));
             let sent = bench.sent();
             assert_eq!((sent.len(), &sent[0]), (2, &sent[1]));
@@ -297,10 +299,10 @@ async fn a_reply_that_stalls_is_never_taken_for_a_whole_one() {
             }
         };
         tokio::select! {
-            reply = model.reply(&conversation) => panic!("{backend:?}: {reply:?}"),
+            reply = model.reply(&conversation, &Unheard) => panic!("{backend:?}: {reply:?}"),
             () = stalled => {}
         }
-        assert_eq!(model.reply(&conversation).await.unwrap().calls[0].id, "t1");
+        assert_eq!(model.reply(&conversation, &Unheard).await.unwrap().calls[0].id, "t1");
     }
 }
 
@@ -319,14 +321,15 @@ async fn waiting_is_as_long_as_the_provider_says_and_written_down() {
             waits.lock().unwrap().push(wait);
             Ok::<(), Error>(())
         };
-        let reply = model::ask(&*model, &conversation(), &policy, on_wait).await.unwrap();
+        let reply = model::ask(&*model, &conversation(), &Unheard, &policy, on_wait).await.unwrap();
         assert_eq!(reply.calls[0].id, "t1");
         let waits = waits.into_inner().unwrap();
         assert_eq!(waits.iter().map(|wait| (wait.wait_ms, wait.retry)).collect::<Vec<_>>(), [(7, 1), (1, 2)]);
         assert!(waits[0].reason.contains("(429)") && waits[1].reason.contains("(529)"), "{waits:?}");
         let headers = vec![("x-should-retry", "false".to_owned())];
         bench.fake.fail_next(Fault::Status { status: 503, headers });
-        let refused = model::ask(&*model, &conversation(), &policy, async |_| Ok::<(), Error>(())).await;
+        let refused =
+            model::ask(&*model, &conversation(), &Unheard, &policy, async |_| Ok::<(), Error>(())).await;
         assert!(matches!(refused, Err(Error::Refused { status: 503, .. })));
     }
 }
@@ -369,7 +372,7 @@ async fn one_connection_serves_a_session() {
     let (url, connections) = canned(answer.leak()).await.unwrap();
     let model = model::open(&chat_completions(&url)).unwrap();
     for _ in 0..5 {
-        assert_eq!(model.reply(&conversation()).await.unwrap().parts, [Part::Text("x".to_owned())]);
+        assert_eq!(model.reply(&conversation(), &Unheard).await.unwrap().parts, [Part::Text("x".to_owned())]);
     }
     assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
@@ -381,7 +384,7 @@ async fn a_key_follows_no_redirect() {
         format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}/\r\ncontent-length: 0\r\n\r\n");
     let (url, _) = canned(answer.leak()).await.unwrap();
     for config in [anthropic(&url), chat_completions(&url)] {
-        let error = model::open(&config).unwrap().reply(&conversation()).await.unwrap_err();
+        let error = model::open(&config).unwrap().reply(&conversation(), &Unheard).await.unwrap_err();
         assert!(matches!(error, Error::Refused { status: 307, .. }), "{error:?}");
     }
     assert_eq!(reached.load(Ordering::Relaxed), 0);
@@ -393,13 +396,16 @@ async fn answers_that_are_no_stream_and_servers_that_are_gone_are_told_apart() {
     let (url, _) = canned(page).await.unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for open in [anthropic, chat_completions] {
-        let error = model::open(&open(&url)).unwrap().reply(&conversation()).await.unwrap_err();
+        let error = model::open(&open(&url)).unwrap().reply(&conversation(), &Unheard).await.unwrap_err();
         assert!(
             matches!(&error, Error::Protocol { message, .. } if message.contains("text/html")),
             "{error:?}"
         );
-        let error =
-            model::open(&open(&format!("http://{gone}"))).unwrap().reply(&conversation()).await.unwrap_err();
+        let error = model::open(&open(&format!("http://{gone}")))
+            .unwrap()
+            .reply(&conversation(), &Unheard)
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::Transient { .. }), "{error:?}");
         assert!(!format!("{error} {error:?}").contains(KEY));
     }

@@ -7,13 +7,12 @@ use std::time::Duration;
 use agent::{Bench, Brief, Checkpoint, CheckpointError, Error, Kept, Limits, Stop};
 use async_trait::async_trait;
 use events::{Budget, ChangeList, ChangedPath, Content, Event, Journal, JournalError, Oid, ToolFinished};
-use model::{Conversation, Message, Model, ModelName, Part, Reply, ToolCall, Usage};
+use model::{Conversation, Live, Message, Model, ModelName, Origin, Part, Reply, ToolCall, Usage, Wire};
 use sandbox::{Command, Ended, FileAnswer, FileTool, Ran, Sandbox, Terms};
 use tokio_util::sync::CancellationToken;
 
 /// What happened, in order.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a test's list is short, and a box cannot be matched through")]
 pub(crate) enum Did {
     /// The model was asked, and this was the last message.
     Asked(Message),
@@ -57,6 +56,7 @@ impl World {
         let retry = model::Policy::default();
         let bench = Bench {
             model: self,
+            live: &model::Unheard,
             retry: &retry,
             sandbox: self,
             checkpoint: self,
@@ -102,7 +102,9 @@ impl World {
 
 /// A reply that uses one token and says `text`.
 pub(crate) fn says(text: &str) -> Reply {
+    let (provider, model) = ("memory".to_owned(), "memory".to_owned());
     Reply {
+        origin: Origin { wire: Wire::Scripted, provider, model },
         raw: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
         parts: vec![Part::Text(text.to_owned())],
         calls: Vec::new(),
@@ -125,7 +127,7 @@ pub(crate) fn calls<'a>(calls: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
 
 #[async_trait]
 impl Model for World {
-    async fn reply(&self, conversation: &Conversation) -> Result<Reply, model::Error> {
+    async fn reply(&self, conversation: &Conversation, _: &dyn Live) -> Result<Reply, model::Error> {
         self.note(Did::Asked(conversation.messages().last().unwrap().clone()));
         let next = self.replies.lock().unwrap().pop_front();
         match next {

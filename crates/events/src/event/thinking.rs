@@ -23,6 +23,11 @@ pub struct ModelReplied {
     pub provider: String,
     /// The model that answered, as the provider names it.
     pub model: String,
+    /// The wire whose form `raw` has; unsaid in the logs of the first releases.
+    pub wire: Option<String>,
+    /// The model that was asked for, which only answers under a dated name at times; unsaid as `wire` is. Provider, wire
+    /// and this are who can take `raw` back.
+    pub asked: Option<String>,
     /// The wire's own form of the assistant message, byte for byte.
     pub raw: Box<RawValue>,
     /// Why the model stopped, in the wire's own word.

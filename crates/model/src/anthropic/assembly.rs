@@ -4,18 +4,17 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::foreign::{INVALID_JSON, wrapped};
 use crate::raw_object::{RawObject, raw};
 use crate::stream::{Assembly, Progress, protocol, transient};
 use crate::transport::error_in_stream;
-use crate::{Error, ModelName, Part, Reply, Stop, ToolCall, Usage, price};
-
-/// Where arguments stand that are no JSON object: the API takes nothing else back, and recommends this form.
-const INVALID_JSON: &str = "INVALID_JSON";
+use crate::{Delta, Error, Live, ModelName, Origin, Part, Reply, Stop, ToolCall, Usage, price};
 
 /// A reply that is not whole yet.
 pub(super) struct Assembling<'a> {
     name: &'a ModelName,
     key: &'a SecretString,
+    live: &'a dyn Live,
     model: String,
     blocks: Vec<Growing>,
     stop: Option<String>,
@@ -57,10 +56,11 @@ struct WireUsage {
 }
 
 impl<'a> Assembling<'a> {
-    pub(super) fn new(name: &'a ModelName, key: &'a SecretString) -> Self {
+    pub(super) fn new(name: &'a ModelName, key: &'a SecretString, live: &'a dyn Live) -> Self {
         Self {
             name,
             key,
+            live,
             model: name.model.clone(),
             blocks: Vec::new(),
             stop: None,
@@ -95,12 +95,13 @@ impl<'a> Assembling<'a> {
             usd: None,
         };
         usage.usd = price::usd(&self.model, &usage).or_else(|| price::usd(&self.name.model, &usage));
-        Ok(blocks.into_reply(stop, usage, self.model))
+        Ok(blocks.into_reply(super::origin(self.name), stop, usage, self.model))
     }
 
     fn start_block(&mut self, index: Option<usize>, block: Option<RawObject>) -> Result<(), Error> {
         let block = block.filter(|_| index == Some(self.blocks.len()));
         let Some(block) = block else { return Err(self.protocol("a content block begins out of turn")) };
+        tell(self.live, &block);
         self.blocks.push(Growing { block, arguments: String::new(), open: true });
         Ok(())
     }
@@ -109,6 +110,7 @@ impl<'a> Assembling<'a> {
         let growing = index.and_then(|index| self.blocks.get_mut(index)).filter(|growing| growing.open);
         match (growing, delta) {
             (Some(growing), Some(delta)) => {
+                tell(self.live, &delta);
                 growing.take(delta);
                 Ok(())
             }
@@ -190,15 +192,26 @@ impl Growing {
         {
             let input = match serde_json::from_str::<RawObject>(&self.arguments) {
                 Ok(_) => raw(self.arguments),
-                Err(_) => {
-                    let mut wrapped = RawObject::default();
-                    wrapped.set_text(INVALID_JSON, self.arguments);
-                    wrapped.to_raw()
-                }
+                // The API takes nothing else back, and recommends this form.
+                Err(_) => wrapped(self.arguments).to_raw(),
             };
             self.block.set("input", input);
         }
         self.block
+    }
+}
+
+/// Lets `live` hear what stands for people in a piece, or at the begin of a block.
+fn tell(live: &dyn Live, piece: &RawObject) {
+    let text = |key| piece.text(key).filter(|text| !text.is_empty());
+    match piece.text("type").as_deref().unwrap_or_default() {
+        "text" | "text_delta" => {
+            text("text").iter().for_each(|text| live.hear(Delta::Text(text)));
+        }
+        "thinking" | "thinking_delta" => {
+            text("thinking").iter().for_each(|thought| live.hear(Delta::Thought(thought)));
+        }
+        _ => {}
     }
 }
 
@@ -221,7 +234,7 @@ pub(crate) struct Blocks(pub(crate) Vec<RawObject>);
 
 impl Blocks {
     /// The reply that they are.
-    pub(crate) fn into_reply(self, stop: Stop, usage: Usage, model: String) -> Reply {
+    pub(crate) fn into_reply(self, origin: Origin, stop: Stop, usage: Usage, model: String) -> Reply {
         let (mut parts, mut calls) = (Vec::new(), Vec::new());
         for block in &self.0 {
             match block.text("type").as_deref().unwrap_or_default() {
@@ -247,17 +260,16 @@ impl Blocks {
         let mut message = RawObject::default();
         message.set_text("role", "assistant".to_owned());
         message.append_items("content", self.0.iter().map(RawObject::to_raw).collect());
-        Reply { raw: message.to_raw(), parts, calls, stop, usage, model }
+        Reply { origin, raw: message.to_raw(), parts, calls, stop, usage, model }
     }
 }
 
 /// The arguments as the model wrote them.
 fn arguments(input: Option<&RawValue>) -> String {
     let Some(input) = input else { return String::new() };
-    let wrapped = serde_json::from_str::<RawObject>(input.get()).ok();
-    let invalid = wrapped
-        .filter(|object| object.keys().eq([INVALID_JSON]))
-        .and_then(|object| object.text(INVALID_JSON));
+    let object = serde_json::from_str::<RawObject>(input.get()).ok();
+    let invalid =
+        object.filter(|object| object.keys().eq([INVALID_JSON])).and_then(|object| object.text(INVALID_JSON));
     invalid.unwrap_or_else(|| input.get().to_owned())
 }
 

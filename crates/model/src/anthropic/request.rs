@@ -4,9 +4,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Settings, Thinking};
-use crate::history::Encoded;
+use crate::foreign;
+use crate::history::{Encoded, Placed};
 use crate::raw_object::push_json_string;
-use crate::{Conversation, Error, Message, Reply, Stop, ToolResult};
+use crate::{Conversation, Error, Message, Origin, Reply, Stop, ToolResult};
 
 /// What marks the end of a part of the request that the provider is to keep; five minutes, renewed by each use.
 pub(super) const MARK: &str = r#","cache_control":{"type":"ephemeral"}"#;
@@ -37,18 +38,19 @@ pub(super) fn head(model: &str, settings: Settings, conversation: &Conversation)
     head
 }
 
-/// A message as it stays for the rest of the conversation; none for a reply that cannot be sent back.
-pub(super) fn message(message: &Message) -> Result<Vec<Encoded>, Error> {
+/// A message as it stays for the rest of the conversation with `own`; none for a reply that cannot be sent back.
+pub(super) fn message(placed: Placed<'_>, own: &Origin) -> Result<Vec<Encoded>, Error> {
     let mut json = String::from(r#"{"role":"user","content":["#);
-    match message {
-        Message::Assistant(reply) => return assistant(reply),
+    match placed.message {
+        Message::Assistant(reply) if reply.origin == *own => return assistant(reply),
+        Message::Assistant(reply) => return Ok(rewritten(reply, placed.replies)),
         Message::User(text) => push_text_block(&mut json, text),
         Message::Results(results) => {
             for (n, result) in results.iter().enumerate() {
                 if n > 0 {
                     json.push(',');
                 }
-                push_result(&mut json, result);
+                push_result(&mut json, &placed.call_id(n, result, own), result);
             }
         }
     }
@@ -84,9 +86,9 @@ fn push_text_block(json: &mut String, text: &str) {
     json.push('}');
 }
 
-fn push_result(json: &mut String, result: &ToolResult) {
+fn push_result(json: &mut String, call_id: &str, result: &ToolResult) {
     json.push_str(r#"{"type":"tool_result","tool_use_id":"#);
-    push_json_string(json, &result.call_id);
+    push_json_string(json, call_id);
     json.push_str(r#","content":"#);
     push_json_string(json, if is_blank(&result.text) { NOTHING } else { &result.text });
     if result.failed {
@@ -101,8 +103,8 @@ fn assistant(reply: &Reply) -> Result<Vec<Encoded>, Error> {
     if reply.stop == Stop::Refused {
         return Ok(Vec::new());
     }
-    let foreign = |_| Error::Config("the conversation holds a reply of another wire".to_owned());
-    let sent: Sent<'_> = serde_json::from_str(reply.raw.get()).map_err(foreign)?;
+    let spoiled = |_| Error::Config("the conversation holds a reply that is none of this wire".to_owned());
+    let sent: Sent<'_> = serde_json::from_str(reply.raw.get()).map_err(spoiled)?;
     let kept: Vec<&str> =
         sent.content.iter().map(|block| block.get()).filter(|block| !is_blank_text(block)).collect();
     if kept.is_empty() {
@@ -114,6 +116,32 @@ fn assistant(reply: &Reply) -> Result<Vec<Encoded>, Error> {
         format!(r#"{{"role":"assistant","content":[{}]}}"#, kept.join(","))
     };
     Ok(vec![Encoded { json, mark_at: None }])
+}
+
+/// A reply that somebody else wrote, as this wire writes one; none when it says nothing.
+fn rewritten(reply: &Reply, replies: usize) -> Vec<Encoded> {
+    let text = foreign::text(reply);
+    if reply.stop == Stop::Refused || (is_blank(&text) && reply.calls.is_empty()) {
+        return Vec::new();
+    }
+    let mut json = String::from(r#"{"role":"assistant","content":["#);
+    if !is_blank(&text) {
+        push_text_block(&mut json, &text);
+    }
+    for (n, call) in reply.calls.iter().enumerate() {
+        if n > 0 || !is_blank(&text) {
+            json.push(',');
+        }
+        json.push_str(r#"{"type":"tool_use","id":"#);
+        push_json_string(&mut json, &foreign::call_id(replies, n));
+        json.push_str(r#","name":"#);
+        push_json_string(&mut json, &foreign::name(call));
+        json.push_str(r#","input":"#);
+        json.push_str(&foreign::arguments(call));
+        json.push('}');
+    }
+    json.push_str("]}");
+    vec![Encoded { json, mark_at: None }]
 }
 
 #[derive(Deserialize)]

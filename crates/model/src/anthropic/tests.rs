@@ -13,8 +13,12 @@ fn model(config: &Config) -> Anthropic {
         (HeaderName::from_static("x"), ""),
         &config.api_key,
     );
-    let name = ModelName { provider: "anthropic".to_owned(), model: config.model.clone() };
+    let name = name(&config.model);
     Anthropic { endpoint: endpoint.unwrap(), name, settings: settings(config), history: Mutex::default() }
+}
+
+fn name(model: &str) -> ModelName {
+    ModelName { provider: "anthropic".to_owned(), model: model.to_owned() }
 }
 
 fn config(model: &str) -> Config {
@@ -33,7 +37,9 @@ fn conversation() -> Conversation {
 fn reply(content: &str, stop: Stop) -> Message {
     let raw = raw(format!(r#"{{"role":"assistant","content":{content}}}"#));
     let usage = Usage::default();
-    Message::Assistant(Reply { raw, parts: Vec::new(), calls: Vec::new(), stop, usage, model: String::new() })
+    let origin = origin(&name("claude-opus-5-5"));
+    let (parts, calls, model) = (Vec::new(), Vec::new(), String::new());
+    Message::Assistant(Reply { origin, raw, parts, calls, stop, usage, model })
 }
 
 fn result(id: &str, text: &str, failed: bool) -> ToolResult {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::raw_object::RawObject;
 use crate::stream::{Assembly, Progress, protocol, transient};
 use crate::transport::error_in_stream;
-use crate::{Error, ModelName, Part, Reply, Stop, ToolCall, Usage, price};
+use crate::{Delta, Error, Live, ModelName, Part, Reply, Stop, ToolCall, Usage, price};
 
 /// Calls of one reply; a server that counts further is broken, and would have us hold a gap for each missing one.
 const CALLS_MAX: usize = 256;
@@ -18,6 +18,7 @@ const THOUGHTS: [&str; 2] = ["reasoning_content", "reasoning"];
 pub(super) struct Assembling<'a> {
     name: &'a ModelName,
     key: &'a SecretString,
+    live: &'a dyn Live,
     /// How many replies came before this one: makes the ids that a server leaves out.
     turn: usize,
     model: String,
@@ -69,12 +70,13 @@ struct PromptDetails {
 }
 
 impl<'a> Assembling<'a> {
-    pub(super) fn new(name: &'a ModelName, key: &'a SecretString, turn: usize) -> Self {
+    pub(super) fn new(name: &'a ModelName, key: &'a SecretString, live: &'a dyn Live, turn: usize) -> Self {
         let mut message = RawObject::default();
         message.set_text("role", "assistant".to_owned());
         Self {
             name,
             key,
+            live,
             turn,
             model: name.model.clone(),
             message,
@@ -100,7 +102,8 @@ impl<'a> Assembling<'a> {
         if self.usage.is_some() {
             usage.usd = price::usd(&self.model, &usage).or_else(|| price::usd(&self.name.model, &usage));
         }
-        Ok(Reply { raw: self.message.to_raw(), parts, calls, stop, usage, model: self.model })
+        let (origin, raw) = (super::origin(self.name), self.message.to_raw());
+        Ok(Reply { origin, raw, parts, calls, stop, usage, model: self.model })
     }
 
     /// Puts the calls into the message, and gives them as such.
@@ -133,6 +136,7 @@ impl<'a> Assembling<'a> {
     }
 
     fn take_delta(&mut self, delta: RawObject) -> Result<(), Error> {
+        self.tell(&delta);
         for (key, piece) in delta.into_raw_fields() {
             match key.as_str() {
                 "role" => {}
@@ -147,6 +151,17 @@ impl<'a> Assembling<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Lets people hear what stands for them in `delta`.
+    fn tell(&self, delta: &RawObject) {
+        let said = |key: &&str| delta.text(key).filter(|text| !text.is_empty());
+        if let Some(thought) = THOUGHTS.iter().find_map(said) {
+            self.live.hear(Delta::Thought(&thought));
+        }
+        if let Some(text) = said(&"content") {
+            self.live.hear(Delta::Text(&text));
+        }
     }
 
     fn take_call(&mut self, piece: RawObject) -> Result<(), Error> {

@@ -1,8 +1,9 @@
 //! A conversation as a request of the Chat Completions API.
 
-use crate::history::Encoded;
+use crate::foreign;
+use crate::history::{Encoded, Placed};
 use crate::raw_object::{RawObject, push_json_string};
-use crate::{Conversation, Error, Message, Reply, Stop};
+use crate::{Conversation, Error, Message, Origin, Reply, Stop};
 
 /// What stands for a text of nothing: some servers refuse empty texts.
 const NOTHING: &str = "(nothing)";
@@ -31,20 +32,22 @@ pub(super) fn head(
     head
 }
 
-/// A message as it stays for the rest of the conversation; none for a reply that cannot be sent back.
-pub(super) fn message(message: &Message) -> Result<Vec<Encoded>, Error> {
-    match message {
+/// A message as it stays for the rest of the conversation with `own`; none for a reply that cannot be sent back.
+pub(super) fn message(placed: Placed<'_>, own: &Origin) -> Result<Vec<Encoded>, Error> {
+    match placed.message {
         Message::User(text) => {
             let mut json = String::new();
             push_message(&mut json, "user", text);
             Ok(vec![Encoded { json, mark_at: None }])
         }
-        Message::Assistant(reply) => assistant(reply),
+        Message::Assistant(reply) if reply.origin == *own => assistant(reply),
+        Message::Assistant(reply) => Ok(rewritten(reply, placed.replies)),
         Message::Results(results) => Ok(results
             .iter()
-            .map(|result| {
+            .enumerate()
+            .map(|(n, result)| {
                 let mut json = String::from(r#"{"role":"tool","tool_call_id":"#);
-                push_json_string(&mut json, &result.call_id);
+                push_json_string(&mut json, &placed.call_id(n, result, own));
                 json.push_str(r#","content":"#);
                 push_json_string(&mut json, or_nothing(&result.text));
                 json.push('}');
@@ -88,14 +91,39 @@ fn assistant(reply: &Reply) -> Result<Vec<Encoded>, Error> {
     if reply.stop == Stop::Refused {
         return Ok(Vec::new());
     }
-    let foreign = |_| Error::Config("the conversation holds a reply of another wire".to_owned());
-    let message: RawObject = serde_json::from_str(reply.raw.get()).map_err(foreign)?;
+    let spoiled = |_| Error::Config("the conversation holds a reply that is none of this wire".to_owned());
+    let message: RawObject = serde_json::from_str(reply.raw.get()).map_err(spoiled)?;
     let says_nothing =
         reply.calls.is_empty() && message.raw("content").is_none_or(|content| is_empty(content.get()));
     if says_nothing {
         return Ok(Vec::new());
     }
     Ok(vec![Encoded { json: reply.raw.get().to_owned(), mark_at: None }])
+}
+
+/// A reply that somebody else wrote, as this wire writes one; none when it says nothing.
+fn rewritten(reply: &Reply, replies: usize) -> Vec<Encoded> {
+    let text = foreign::text(reply);
+    if reply.stop == Stop::Refused || (is_blank(&text) && reply.calls.is_empty()) {
+        return Vec::new();
+    }
+    let mut json = String::from(r#"{"role":"assistant","content":"#);
+    if is_blank(&text) {
+        json.push_str("null");
+    } else {
+        push_json_string(&mut json, &text);
+    }
+    for (n, call) in reply.calls.iter().enumerate() {
+        json.push_str(if n > 0 { r#",{"id":"# } else { r#","tool_calls":[{"id":"# });
+        push_json_string(&mut json, &foreign::call_id(replies, n));
+        json.push_str(r#","type":"function","function":{"name":"#);
+        push_json_string(&mut json, &foreign::name(call));
+        json.push_str(r#","arguments":"#);
+        push_json_string(&mut json, &foreign::arguments(call));
+        json.push_str("}}");
+    }
+    json.push_str(if reply.calls.is_empty() { "}" } else { "]}" });
+    vec![Encoded { json, mark_at: None }]
 }
 
 fn is_empty(content: &str) -> bool {

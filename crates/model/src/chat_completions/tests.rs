@@ -11,8 +11,11 @@ fn model(base_url: &str, output_tokens_max: Option<u32>) -> ChatCompletions {
     let endpoint =
         Endpoint::new("openai", (base_url, "/chat/completions"), (AUTHORIZATION, "Bearer "), &key).unwrap();
     let output_tokens_max = output_tokens_max.map(|tokens| (limit_name(endpoint.host()), tokens));
-    let name = ModelName { provider: "openai".to_owned(), model: "gpt-5".to_owned() };
-    ChatCompletions { endpoint, name, output_tokens_max, history: Mutex::default() }
+    ChatCompletions { endpoint, name: name(), output_tokens_max, history: Mutex::default() }
+}
+
+fn name() -> ModelName {
+    ModelName { provider: "openai".to_owned(), model: "gpt-5".to_owned() }
 }
 
 fn conversation() -> Conversation {
@@ -30,7 +33,8 @@ fn reply(raw_reply: &str, calls: usize, stop: Stop) -> Message {
     let call = ToolCall { id: "c".to_owned(), name: "read".to_owned(), arguments: "{}".to_owned() };
     let (parts, usage) = (Vec::new(), Usage::default());
     let raw = raw(raw_reply.to_owned());
-    Message::Assistant(Reply { raw, parts, calls: vec![call; calls], stop, usage, model: String::new() })
+    let (origin, calls) = (origin(&name()), vec![call; calls]);
+    Message::Assistant(Reply { origin, raw, parts, calls, stop, usage, model: String::new() })
 }
 
 fn encoded(model: &ChatCompletions, conversation: &Conversation) -> String {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{Policy, Wait, ask};
-use crate::{Conversation, Error, Model, ModelName, Reply, Stop, Usage};
+use crate::{Conversation, Error, Live, Model, ModelName, Origin, Reply, Stop, Unheard, Usage, Wire};
 
 /// Gives the errors it was made with, then a reply.
 struct Moody {
@@ -26,11 +26,13 @@ impl Moody {
 
 #[async_trait]
 impl Model for Moody {
-    async fn reply(&self, _conversation: &Conversation) -> Result<Reply, Error> {
+    async fn reply(&self, _: &Conversation, _: &dyn Live) -> Result<Reply, Error> {
         if let Some(error) = self.errors.lock().unwrap().pop_front() {
             return Err(error);
         }
+        let (provider, model) = (self.name.provider.clone(), self.name.model.clone());
         Ok(Reply {
+            origin: Origin { wire: Wire::Scripted, provider, model },
             raw: RawValue::from_string("{}".to_owned()).unwrap(),
             parts: Vec::new(),
             calls: Vec::new(),
@@ -57,7 +59,8 @@ async fn try_out(model: &Moody, policy: &Policy) -> (Vec<Wait>, Result<Reply, Er
         waits.lock().unwrap().push(wait);
         async { Ok(()) }
     };
-    let reply = ask(model, &Conversation::new(String::new(), Vec::new()), policy, on_wait).await;
+    let conversation = Conversation::new(String::new(), Vec::new());
+    let reply = ask(model, &conversation, &Unheard, policy, on_wait).await;
     (waits.into_inner().unwrap(), reply, begun.elapsed())
 }
 
@@ -129,6 +132,6 @@ async fn a_pause_that_cannot_be_written_down_is_not_begun() {
     let model = Moody::new([busy(None)]);
     let conversation = Conversation::new(String::new(), Vec::new());
     let on_wait = |_: Wait| async { Err(Error::Config("the log is gone".to_owned())) };
-    let reply = ask(&model, &conversation, &Policy::default(), on_wait).await;
+    let reply = ask(&model, &conversation, &Unheard, &Policy::default(), on_wait).await;
     assert_eq!(reply.unwrap_err().to_string(), "cannot open the model: the log is gone");
 }

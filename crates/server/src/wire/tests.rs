@@ -58,6 +58,8 @@ fn work() -> Vec<Event> {
         Event::ModelReplied(ModelReplied {
             provider: "anthropic".into(),
             model: "m-1".into(),
+            wire: Some("anthropic".into()),
+            asked: Some("m-1".into()),
             raw: serde_json::value::RawValue::from_string("[]".into()).unwrap(),
             stop: "end_turn".into(),
             usage,

@@ -55,6 +55,7 @@ pub(crate) async fn work(
     let retry = model::Policy { seed: story.id.chance(), ..story.ports.retry };
     let bench = Bench {
         model: &*model,
+        live: &model::Unheard,
         retry: &retry,
         sandbox,
         checkpoint: &keeper,

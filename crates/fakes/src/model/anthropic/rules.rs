@@ -79,6 +79,9 @@ pub(super) fn check<'a>(
     let messages = required(request, "messages")?.as_array();
     let messages = messages.ok_or_else(|| Refusal::invalid("messages: Input should be a valid list"))?;
     let place = messages::check(messages, &mut prefix, recording, request.contains_key("tools"))?;
+    if request.get("thinking").is_some_and(|thinking| thinking["type"] == "enabled") {
+        messages::check_turn_begins_with_thinking(messages)?;
+    }
     Ok(Asked { model, stream, place, prefix })
 }
 

@@ -7,6 +7,8 @@ use futures_util::stream;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Unheard;
+use crate::live::tests::Heard;
 
 const STREAM: &str = concat!(
     "event: message_start\r\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-opus-5-5\",\"usage\":",
@@ -35,6 +37,11 @@ const STREAM: &str = concat!(
 
 /// What `body` is put together to, cut into pieces of the given lengths.
 fn read(body: &str, pieces: &[usize]) -> Result<Reply, Error> {
+    read_aloud(body, pieces, &Unheard)
+}
+
+/// The same, heard by `live`.
+fn read_aloud(body: &str, pieces: &[usize], live: &dyn Live) -> Result<Reply, Error> {
     let mut rest = body.as_bytes();
     let mut chunks: Vec<io::Result<Bytes>> = Vec::new();
     for length in pieces {
@@ -45,7 +52,7 @@ fn read(body: &str, pieces: &[usize]) -> Result<Reply, Error> {
     chunks.push(Ok(Bytes::copy_from_slice(rest)));
     let name = ModelName { provider: "anthropic".to_owned(), model: "claude-opus-5-5".to_owned() };
     let key = SecretString::from("sk-secret");
-    let mut assembly = Assembling::new(&name, &key);
+    let mut assembly = Assembling::new(&name, &key, live);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(crate::stream::read("anthropic", stream::iter(chunks), &mut assembly))?;
     assembly.finish()
@@ -80,6 +87,16 @@ fn blocks_stay_as_they_came_and_in_their_order() {
     let usage = reply.usage;
     assert_eq!((usage.input, usage.output, usage.cache_read, usage.cache_write), (10, 40, 30, 20));
     assert!((usage.usd.unwrap() - 946e-6).abs() < 1e-12, "{usage:?}");
+}
+
+#[test]
+fn what_is_for_people_is_heard_as_it_comes() {
+    let text = STREAM.replace("\"odd_block\",\"z\":2e0", "\"text\",\"text\":\"I \"");
+    let text = text.replace("\"odd_delta\",\"more\"", "\"text_delta\",\"text\"");
+    let heard = Heard::default();
+    let reply = read_aloud(&text, &[], &heard).unwrap();
+    assert_eq!(heard.lines(), ["thought: Hmé 😀\n", "text: I ab"]);
+    assert_eq!(reply.parts, [Part::Thought("Hmé 😀\n".to_owned()), Part::Text("I ab".to_owned())]);
 }
 
 proptest! {

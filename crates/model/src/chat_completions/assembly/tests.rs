@@ -7,6 +7,8 @@ use futures_util::stream;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Unheard;
+use crate::live::tests::Heard;
 
 /// What the chunks with `choices` and further events are put together to.
 fn read(events: &[&str]) -> Result<Reply, Error> {
@@ -14,6 +16,11 @@ fn read(events: &[&str]) -> Result<Reply, Error> {
 }
 
 fn read_body(body: &str, pieces: &[usize]) -> Result<Reply, Error> {
+    read_aloud(body, pieces, &Unheard)
+}
+
+/// The same, heard by `live`.
+fn read_aloud(body: &str, pieces: &[usize], live: &dyn Live) -> Result<Reply, Error> {
     let mut rest = body.as_bytes();
     let mut chunks: Vec<io::Result<Bytes>> = Vec::new();
     for length in pieces {
@@ -24,7 +31,7 @@ fn read_body(body: &str, pieces: &[usize]) -> Result<Reply, Error> {
     chunks.push(Ok(Bytes::copy_from_slice(rest)));
     let name = ModelName { provider: "openai".to_owned(), model: "gpt-4o".to_owned() };
     let key = SecretString::from("sk-secret");
-    let mut assembly = Assembling::new(&name, &key, 3);
+    let mut assembly = Assembling::new(&name, &key, live, 3);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(crate::stream::read("openai", stream::iter(chunks), &mut assembly))?;
     assembly.finish()
@@ -150,6 +157,20 @@ fn thoughts_and_other_fields_are_kept_for_the_server() {
     assert_eq!(reply.parts, [Part::Thought("Hmm".to_owned()), Part::Text("Yes.".to_owned())]);
     let expected = r#"{"role":"assistant","reasoning_content":"Hmm","reasoning_details":[{"t":1.0},{"t":2}],"content":"Yes."}"#;
     assert_eq!(reply.raw.get(), expected);
+}
+
+#[test]
+fn what_is_for_people_is_heard_as_it_comes() {
+    let heard = Heard::default();
+    let chunks = [
+        chunk(r#"{"reasoning":"Hm","reasoning_content":"Hm"}"#, "null"),
+        chunk(r#"{"reasoning":"m","content":null}"#, "null"),
+        chunk(r#"{"reasoning":"","content":"Ye"}"#, "null"),
+        chunk(r#"{"content":"s."}"#, "\"stop\""),
+    ];
+    let body: String = chunks.iter().map(|event| format!("data: {event}\n\n")).collect();
+    read_aloud(&body, &[], &heard).unwrap();
+    assert_eq!(heard.lines(), ["thought: Hmm", "text: Yes."]);
 }
 
 #[test]

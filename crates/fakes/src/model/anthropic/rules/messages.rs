@@ -42,6 +42,21 @@ pub(super) fn check(
     Ok(place)
 }
 
+/// A turn, which lasts from a user's text over all tool calls, begins with thinking where thinking has a budget.
+pub(super) fn check_turn_begins_with_thinking(messages: &[Value]) -> Result<(), Refusal> {
+    let only_results = |message: &Value| {
+        let blocks = message.get("content").and_then(Value::as_array);
+        blocks.is_some_and(|blocks| blocks.iter().all(|block| kind(block) == "tool_result"))
+    };
+    let asked = messages.iter().rposition(|message| role(message) == "user" && !only_results(message));
+    let begin = asked.map_or(0, |asked| asked + 1);
+    let first = messages.get(begin).and_then(|reply| reply.get("content")).and_then(|blocks| blocks.get(0));
+    match first.map_or("thinking", kind) {
+        "thinking" | "redacted_thinking" => Ok(()),
+        other => Err(thinking_expected(begin, other)),
+    }
+}
+
 /// Checks a text that stands in a block.
 pub(super) fn check_text(text: Option<&Value>, at: &str, whose: &str) -> Result<(), Refusal> {
     match text.and_then(Value::as_str) {
@@ -226,13 +241,7 @@ impl<'a> Reply<'a> {
         if !self.is_last || kept >= recorded {
             return Ok(());
         }
-        Err(Refusal::invalid(format!(
-            "messages.{}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{}`. When `thinking` is \
-             enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of \
-             `tool_use` and `tool_result` blocks).",
-            self.n,
-            self.content.first().map_or("nothing", kind)
-        )))
+        Err(thinking_expected(self.n, self.content.first().map_or("nothing", kind)))
     }
 
     fn check_thought(&self, prefix: &Prefix, block: &Value, at: &str) -> Result<(), Refusal> {
@@ -259,6 +268,14 @@ impl<'a> Reply<'a> {
             ))),
         }
     }
+}
+
+fn thinking_expected(n: usize, found: &str) -> Refusal {
+    Refusal::invalid(format!(
+        "messages.{n}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{found}`. When `thinking` is \
+         enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` \
+         and `tool_result` blocks)."
+    ))
 }
 
 fn check_call<'a>(block: &'a Value, at: &str, ids: &mut Vec<&'a str>) -> Result<(), Refusal> {
