@@ -4,6 +4,7 @@ mod demo;
 mod dev;
 mod doctor;
 mod run;
+mod sandbox;
 mod serve;
 
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ Examples:
 enum Command {
     Demo(demo::Demo),
     Run(Box<run::Run>),
+    Sandbox(sandbox::Sandbox),
     Serve(serve::Serve),
     Doctor(doctor::Doctor),
     Dev(dev::Dev),
@@ -55,6 +57,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Demo(demo) => demo::run(demo, &settings).await,
         Command::Run(run) => run::run(*run, &settings).await,
+        Command::Sandbox(sandbox) => sandbox::run(sandbox, settings).await,
         Command::Serve(serve) => serve::run(serve, &settings).await,
         Command::Doctor(doctor) => doctor::run(doctor, &settings).await,
         Command::Dev(dev) => dev::run(dev).await,

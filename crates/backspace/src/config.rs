@@ -129,6 +129,11 @@ impl Settings {
         self.values.get(name).map(|value| value.text.trim()).filter(|text| !text.is_empty())
     }
 
+    /// What a flag says: it beats all else.
+    pub(crate) fn set(&mut self, name: &'static str, text: &str, flag: &str) {
+        self.values.insert(name, Value { text: text.to_owned(), from: flag.to_owned() });
+    }
+
     /// A secret.
     pub(crate) fn secret(&self, name: &str) -> Option<SecretString> {
         self.text(name).map(SecretString::from)

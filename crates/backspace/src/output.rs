@@ -1,7 +1,7 @@
 //! The only place that prints: results on standard output, everything else on standard error.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Error;
@@ -12,6 +12,41 @@ const WRONG_USAGE: u8 = 2;
 /// A result, on standard output. A reader that went away is no error.
 pub(crate) fn result(text: impl Display) {
     let _ = writeln!(anstream::stdout(), "{text}");
+}
+
+/// The output of a foreign program on its way to standard output: to another program as it is, to a terminal without
+/// what would move its cursor or turn its text around.
+pub(crate) struct Foreign {
+    terminal: bool,
+    /// The beginning of a character whose end is still to come.
+    begun: Vec<u8>,
+}
+
+impl Foreign {
+    /// For standard output as it is now.
+    pub(crate) fn new() -> Self {
+        Self { terminal: std::io::stdout().is_terminal(), begun: Vec::new() }
+    }
+
+    /// Passes `bytes` on. A reader that went away is no error.
+    pub(crate) fn pass(&mut self, bytes: &[u8]) {
+        let mut out = std::io::stdout();
+        let written =
+            if self.terminal { out.write_all(self.escaped(bytes).as_bytes()) } else { out.write_all(bytes) };
+        let _ = written.and_then(|()| out.flush());
+    }
+
+    fn escaped(&mut self, bytes: &[u8]) -> String {
+        self.begun.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.begun) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            Ok(_) | Err(_) => self.begun.len(),
+        };
+        let rest = self.begun.split_off(whole);
+        let text = events::escape_control(&String::from_utf8_lossy(&self.begun).replace("\r\n", "\n"));
+        self.begun = rest;
+        text
+    }
 }
 
 /// A line for people, on standard error.
@@ -48,3 +83,16 @@ impl Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_no_command_of_a_foreign_program_and_characters_in_one_piece() {
+        let mut foreign = Foreign { terminal: true, begun: Vec::new() };
+        assert_eq!(foreign.escaped(b"a\x1b]0;x\x07\r\n\xe2\x82"), "a\\u{1b}]0;x\\u{7}\n");
+        assert_eq!(foreign.escaped(b"\xac\xff"), "€\u{fffd}");
+        assert_eq!(foreign.escaped(b"\xe2x"), "\u{fffd}x");
+    }
+}

@@ -31,6 +31,7 @@ pub(crate) async fn sandbox(config: &Config, policy: &Policy, home: &Path) -> Re
         script: "command -v python3 node cargo go java || true".to_owned(),
         timeout: TIMEOUT,
         output_bytes_max: OUTPUT_BYTES_MAX,
+        live: None,
     };
     let ran = sandbox.run(&command).await;
     let terms = sandbox.terms().clone();

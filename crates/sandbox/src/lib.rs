@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use events::{ChangeList, ChangedPath, Content};
+use tokio::sync::mpsc;
 
 pub use backspace_init::protocol::{Applied, Ended, FileAnswer, FileTool, Passage, Ran, Tier};
 
@@ -105,6 +106,9 @@ pub struct Command {
     pub timeout: Duration,
     /// Output beyond this many bytes keeps its head and its tail.
     pub output_bytes_max: usize,
+    /// Hears all of the output while it comes, as well. Whoever does not take it holds the command up, and with it
+    /// every other answer of this sandbox.
+    pub live: Option<mpsc::Sender<Vec<u8>>>,
 }
 
 /// What holds in a sandbox, for the log and for people.

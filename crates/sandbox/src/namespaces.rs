@@ -233,11 +233,12 @@ impl Sandbox for Namespaces {
             text: command.script.clone(),
             timeout_ms: u64::try_from(command.timeout.as_millis()).unwrap_or(u64::MAX),
             output_bytes_max: command.output_bytes_max as u64,
+            live: command.live.is_some(),
         };
         let patience = command.timeout.saturating_add(RUN_PATIENCE);
-        match self.calls.ask(Ask::Run(script), patience).await? {
+        match self.calls.ask_live(Ask::Run(script), patience, command.live.clone()).await? {
             Said::Ran(ran) => Ok(ran),
-            Said::Ready | Said::File(_) => Err(self.answered_wrongly()),
+            Said::Ready | Said::Printed(_) | Said::File(_) => Err(self.answered_wrongly()),
         }
     }
 
@@ -251,7 +252,7 @@ impl Sandbox for Namespaces {
         }
         match self.calls.ask(Ask::File(tool.clone()), FILE_PATIENCE).await? {
             Said::File(answer) => Ok(answer),
-            Said::Ready | Said::Ran(_) => Err(self.answered_wrongly()),
+            Said::Ready | Said::Printed(_) | Said::Ran(_) => Err(self.answered_wrongly()),
         }
     }
 

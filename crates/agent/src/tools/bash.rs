@@ -35,7 +35,7 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>, limits: &Limits) -> Resul
     let asked = timeout_seconds.map_or(bench.command_timeout, Duration::from_secs);
     let time_left = limits.time_left();
     let timeout = asked.min(bench.command_timeout).min(time_left);
-    let script = Command { script: command.clone(), timeout, output_bytes_max: OUTPUT_BYTES_MAX };
+    let script = Command { script: command.clone(), timeout, output_bytes_max: OUTPUT_BYTES_MAX, live: None };
     let ran = tokio::select! {
         ran = bench.sandbox.run(&script) => ran?,
         // The sandbox is closed next; that ends the command. What it wrote until now is kept before.

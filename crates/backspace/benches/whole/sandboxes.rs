@@ -75,8 +75,12 @@ async fn measure_sandboxes() -> Result<Vec<Row>> {
 /// # Errors
 /// When it does not.
 pub(crate) async fn run(sandbox: &dyn Sandbox, script: &str) -> Result<()> {
-    let command =
-        Command { script: script.to_owned(), timeout: Duration::from_secs(60), output_bytes_max: 8 * 1024 };
+    let command = Command {
+        script: script.to_owned(),
+        timeout: Duration::from_secs(60),
+        output_bytes_max: 8 * 1024,
+        live: None,
+    };
     let ran = sandbox.run(&command).await?;
     ensure!(matches!(ran.ended, Ended::Exited(0)), "{script}: {:?}: {}", ran.ended, ran.output);
     Ok(())

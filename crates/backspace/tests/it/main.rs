@@ -9,5 +9,6 @@ mod cli;
 mod crash;
 mod story;
 mod tidy;
+mod tried;
 mod wires;
 mod world;

@@ -22,12 +22,19 @@ const LOOK: Duration = Duration::from_millis(20);
 /// One read of a pipe that is full.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Runs `script`; gives its output pipe as well when processes that it left in the background hold it.
-pub(crate) fn run(script: &Script, limits: &Limits) -> (Ran, Option<OwnedFd>) {
+/// Takes output while it comes.
+pub(crate) type Tell<'a> = dyn Fn(&[u8]) + 'a;
+
+/// Runs `script`; gives its output pipe as well when processes that it left in the background hold it. The output of a
+/// live one is also given to `tell` while it comes; as long as that takes, the command waits.
+pub(crate) fn run(script: &Script, limits: &Limits, tell: &Tell<'_>) -> (Ran, Option<OwnedFd>) {
     let started = Instant::now();
     let output_bytes_max = usize::try_from(script.output_bytes_max).unwrap_or(usize::MAX);
     let mut watched = match shell::start(&script.text, limits) {
-        Ok(shell) => Watched { shell, output: Output::new(output_bytes_max), open: true, ended: None },
+        Ok(shell) => {
+            let output = Output::new(output_bytes_max);
+            Watched { shell, output, live: script.live.then_some(tell), open: true, ended: None }
+        }
         Err(error) => {
             let ended = Ended::NotStarted(error.raw_os_error().unwrap_or(libc::EIO));
             return (
@@ -62,15 +69,17 @@ pub(crate) fn drain(output: &OwnedFd) {
     while read(output, &mut buffer) > 0 {}
 }
 
-struct Watched {
+struct Watched<'a> {
     shell: Shell,
     output: Output,
+    /// Hears the output while it comes.
+    live: Option<&'a Tell<'a>>,
     /// Something still holds the output's other end.
     open: bool,
     ended: Option<Ended>,
 }
 
-impl Watched {
+impl Watched<'_> {
     /// Reads what comes, until `until` or until `enough`.
     fn watch(&mut self, until: Instant, enough: impl Fn(&Self) -> bool) {
         while !enough(self) {
@@ -120,6 +129,9 @@ impl Watched {
         let length = read(&self.shell.output, &mut buffer);
         self.output.push(&buffer[..length]);
         self.open = length > 0;
+        if let Some(tell) = self.live.filter(|_| self.open) {
+            tell(&buffer[..length]);
+        }
     }
 
     fn take_report(&self) -> Ended {

@@ -88,7 +88,11 @@ fn start_answering(request: Request, limits: Limits, answers: &Answers) -> io::R
     };
     let threads_answers = Arc::clone(answers);
     let work = move || {
-        let (said, held_open) = answer(request.ask, &limits);
+        let tell = |bytes: &[u8]| {
+            // When nobody listens any more, the loop of requests ends as well, and this program with it.
+            drop(write(&threads_answers, id, Said::Printed(bytes.to_vec())));
+        };
+        let (said, held_open) = answer(request.ask, &limits, &tell);
         if write(&threads_answers, id, said).is_ok()
             && let Some(output) = held_open
         {
@@ -102,19 +106,19 @@ fn start_answering(request: Request, limits: Limits, answers: &Answers) -> io::R
 }
 
 /// The answer, and the output pipe of a command that left processes behind which hold it.
-fn answer(ask: Ask, limits: &Limits) -> (Said, Option<OwnedFd>) {
+fn answer(ask: Ask, limits: &Limits, tell: &command::Tell<'_>) -> (Said, Option<OwnedFd>) {
     match ask {
         Ask::Begin(_) => (Said::Ready, None),
         Ask::Run(script) => {
-            let (ran, held_open) = run(&script, limits);
+            let (ran, held_open) = run(&script, limits, tell);
             (Said::Ran(ran), held_open)
         }
         Ask::File(tool) => (Said::File(work_on_file(&tool)), None),
     }
 }
 
-fn run(script: &Script, limits: &Limits) -> (Ran, Option<OwnedFd>) {
-    catch_unwind(AssertUnwindSafe(|| command::run(script, limits)))
+fn run(script: &Script, limits: &Limits, tell: &command::Tell<'_>) -> (Ran, Option<OwnedFd>) {
+    catch_unwind(AssertUnwindSafe(|| command::run(script, limits, tell)))
         .unwrap_or_else(|_| (not_started(libc::EIO), None))
 }
 

@@ -51,6 +51,8 @@ pub struct Script {
     pub timeout_ms: u64,
     /// Output beyond this many bytes keeps its head and its tail.
     pub output_bytes_max: u64,
+    /// Whether its output is told while it comes as well, by [`Said::Printed`].
+    pub live: bool,
 }
 
 /// An answer of the program inside.
@@ -67,6 +69,8 @@ pub struct Answer {
 pub enum Said {
     /// To [`Ask::Begin`].
     Ready,
+    /// To [`Ask::Run`] of a live script, any number of times before [`Said::Ran`]: what was just printed.
+    Printed(Vec<u8>),
     /// To [`Ask::Run`].
     Ran(Ran),
     /// To [`Ask::File`].

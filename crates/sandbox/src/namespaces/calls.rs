@@ -26,9 +26,16 @@ pub(super) struct Calls {
 /// Who waits for an answer.
 struct Waiting {
     next: u64,
-    answers: HashMap<u64, oneshot::Sender<Said>>,
+    answers: HashMap<u64, Waiter>,
     /// Why nobody will be answered any more.
     over: Option<String>,
+}
+
+/// One who waits.
+struct Waiter {
+    answer: oneshot::Sender<Said>,
+    /// Hears what is printed before the answer.
+    live: Option<mpsc::Sender<Vec<u8>>>,
 }
 
 /// Begins the conversation. It ends when the program inside hangs up, says what it should not, or `lifetime` is over;
@@ -61,6 +68,16 @@ pub(super) fn begin(
 impl Calls {
     /// Asks, and waits at most `patience` for the answer.
     pub(super) async fn ask(&self, ask: Ask, patience: Duration) -> Result<Said, Error> {
+        self.ask_live(ask, patience, None).await
+    }
+
+    /// As [`Calls::ask`]; what is printed before the answer goes to `live`.
+    pub(super) async fn ask_live(
+        &self,
+        ask: Ask,
+        patience: Duration,
+        live: Option<mpsc::Sender<Vec<u8>>>,
+    ) -> Result<Said, Error> {
         let (sender, answer) = oneshot::channel();
         let id = {
             let mut waiting = lock(&self.waiting);
@@ -69,7 +86,7 @@ impl Calls {
             }
             let id = waiting.next;
             waiting.next += 1;
-            waiting.answers.insert(id, sender);
+            waiting.answers.insert(id, Waiter { answer: sender, live });
             id
         };
         let frame = frame::encode(&Request { id, ask }).map_err(|source| Error::System {
@@ -119,10 +136,17 @@ async fn write_all(mut frames: mpsc::Receiver<Vec<u8>>, mut to: OwnedWriteHalf) 
 async fn read_all(mut from: OwnedReadHalf, waiting: &Mutex<Waiting>) -> io::Error {
     loop {
         match read_answer(&mut from).await {
-            Ok(Answer { id, said }) => {
-                if let Some(sender) = lock(waiting).answers.remove(&id) {
+            Ok(Answer { id, said: Said::Printed(bytes) }) => {
+                let live = lock(waiting).answers.get(&id).and_then(|waiter| waiter.live.clone());
+                if let Some(live) = live {
+                    // Whoever listened may have gone.
+                    drop(live.send(bytes).await);
+                }
+            }
+            Ok(Answer { id, said: said @ (Said::Ready | Said::Ran(_) | Said::File(_)) }) => {
+                if let Some(waiter) = lock(waiting).answers.remove(&id) {
                     // Whoever asked may have gone.
-                    drop(sender.send(said));
+                    drop(waiter.answer.send(said));
                 }
             }
             Err(error)

@@ -100,7 +100,12 @@ async fn closing_leaves_no_process_no_mount_and_no_folder() {
         assert_eq!(processes_with(marker), [0; 0], "at once");
         sandbox.0.close().await.unwrap();
         assert_eq!(fs::read_dir(world.place()).into_iter().flatten().count(), 0);
-        let command = sandbox::Command { script: "true".to_owned(), timeout: PATIENCE, output_bytes_max: 10 };
+        let command = sandbox::Command {
+            script: "true".to_owned(),
+            timeout: PATIENCE,
+            output_bytes_max: 10,
+            live: None,
+        };
         assert!(matches!(sandbox.0.run(&command).await, Err(Error::Lost { .. })));
         assert!(sandbox.0.changes().await.is_ok(), "what was changed can still be saved");
     }
@@ -123,8 +128,12 @@ async fn when_process_1_is_killed_the_sandbox_is_lost_but_not_its_changes() {
     let marker = &marker(104);
     leave_running(&sandbox, marker).await;
     sandbox.ok("echo saved > file").await;
-    let command =
-        sandbox::Command { script: "sleep 100".to_owned(), timeout: PATIENCE, output_bytes_max: 10 };
+    let command = sandbox::Command {
+        script: "sleep 100".to_owned(),
+        timeout: PATIENCE,
+        output_bytes_max: 10,
+        live: None,
+    };
     let process_1 = process_1_above(processes_with(marker)[0]);
     let launcher = field(process_1, "PPid").unwrap()[0];
     assert_eq!(
@@ -153,8 +162,12 @@ async fn a_sandbox_ends_with_its_lifetime() {
     let mut world = World::new();
     world.policy.lifetime = Duration::from_millis(1500);
     let Some(sandbox) = world.open().await else { return };
-    let command =
-        sandbox::Command { script: "sleep 100".to_owned(), timeout: PATIENCE, output_bytes_max: 10 };
+    let command = sandbox::Command {
+        script: "sleep 100".to_owned(),
+        timeout: PATIENCE,
+        output_bytes_max: 10,
+        live: None,
+    };
     let Err(Error::Lost { reason }) = sandbox.0.run(&command).await else { panic!("it goes on") };
     assert!(reason.contains("lifetime"), "{reason}");
     sandbox.close().await;

@@ -104,7 +104,7 @@ impl Open {
     }
 
     pub(crate) async fn sh_for(&self, script: &str, timeout: Duration) -> Ran {
-        let command = Command { script: script.to_owned(), timeout, output_bytes_max: 1 << 20 };
+        let command = Command { script: script.to_owned(), timeout, output_bytes_max: 1 << 20, live: None };
         self.0.run(&command).await.unwrap()
     }
 

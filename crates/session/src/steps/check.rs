@@ -22,6 +22,7 @@ pub(crate) async fn check(story: &Story, sandbox: &dyn Sandbox) -> Result<(), St
             script: command.clone(),
             timeout: story.ports.command_timeout,
             output_bytes_max: OUTPUT_BYTES_MAX,
+            live: None,
         };
         let ran = tokio::select! {
             ran = sandbox.run(&script) => ran.map_err(|error| failure::of_sandbox(STEP, &error))?,

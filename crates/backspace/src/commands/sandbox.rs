@@ -1,0 +1,161 @@
+//! `backspace sandbox`: one command in a sandbox over a folder, to try what holds there.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use events::{ChangeList, ChangedKind};
+use sandbox::{Ended, Tree};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::assemble;
+use crate::config::Settings;
+use crate::output::{self, Usage};
+use crate::show::CANCELLED;
+use crate::signals::Ends;
+use crate::telemetry;
+
+/// All of the output is passed on while it comes; this is kept besides, for nobody.
+const KEPT_BYTES_MAX: usize = 1024;
+/// Pieces of output that wait to be printed. When nobody takes them, the command waits.
+const PIECES_MAX: usize = 16;
+/// A command that is over its time is ended by the sandbox, before the sandbox itself is.
+const ENDING_MAX: Duration = Duration::from_secs(30);
+/// As `timeout` gives it.
+const TIMED_OUT: u8 = 124;
+/// As shells give it for what cannot be started.
+const NOT_STARTED: u8 = 126;
+/// Shells add the number of the signal that ended a command.
+const SIGNALLED: i32 = 128;
+
+/// Run one command in a sandbox over a folder, exactly as a session would.
+///
+/// The folder is shown as it is, and stays as it is: what the command changes goes with the sandbox. Output is passed on
+/// while it comes (to a terminal without control characters), standard input is not, and the exit code is the command's. The command is ended with the sandbox's
+/// lifetime (SANDBOX_TIMEOUT; exit code 124).
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Sandbox {
+    /// Where to open it: `namespaces` [default: BACKSPACE_SANDBOX]
+    #[arg(long, value_name = "KIND")]
+    sandbox: Option<String>,
+    /// Say afterwards, on standard error, what the command changed
+    #[arg(long)]
+    changes: bool,
+    /// The folder [default: the current one]
+    dir: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  backspace sandbox -- sh test.sh
+  backspace sandbox --changes ./some/folder -- sh -c 'echo hello > greeting'";
+
+/// Runs it.
+///
+/// # Errors
+/// No such folder, no sandbox to be had here, a sandbox that was lost.
+pub(crate) async fn run(asked: Sandbox, mut settings: Settings) -> Result<ExitCode> {
+    telemetry::set_up(&settings, "warn")?;
+    if let Some(kind) = &asked.sandbox {
+        settings.set("BACKSPACE_SANDBOX", kind, "--sandbox");
+    }
+    let folder = folder(asked.dir.as_deref())?;
+    let home = assemble::home(&settings)?;
+    let (config, mut policy) = (assemble::sandbox_config(&settings, &home)?, assemble::policy(&settings)?);
+    let timeout = policy.lifetime;
+    policy.lifetime += ENDING_MAX;
+    let mut ends = Ends::hear()?;
+    let sandbox = sandbox::open(&config, &Tree { layers: vec![folder.clone()] }, &policy).await?;
+    let (live, printing) = print_pieces();
+    let command = sandbox::Command {
+        script: script(&asked.command),
+        timeout,
+        output_bytes_max: KEPT_BYTES_MAX,
+        live: Some(live),
+    };
+    let ran = tokio::select! {
+        ran = sandbox.run(&command) => Some(ran),
+        () = ends.next() => None,
+    };
+    drop(command);
+    let changes = if asked.changes && ran.is_some() { Some(sandbox.changes().await) } else { None };
+    sandbox.close().await?;
+    let Some(ran) = ran else { return Ok(ExitCode::from(CANCELLED)) };
+    printing.await.context("cannot pass the output on")?;
+    let ran = ran?;
+    if let Some(changes) = changes {
+        output::say(listed(&changes?, &folder).trim_end());
+    }
+    Ok(exit_code(ran.ended))
+}
+
+/// The folder's own path: a mount follows no link.
+fn folder(asked: Option<&Path>) -> Result<PathBuf> {
+    let asked = asked.unwrap_or(Path::new("."));
+    let refused = |why: String| Usage(format!("{}: {why}", asked.display()));
+    let folder = asked.canonicalize().map_err(|error| refused(error.to_string()))?;
+    if !folder.is_dir() {
+        return Err(refused("is no folder".to_owned()).into());
+    }
+    Ok(folder)
+}
+
+/// Prints what is sent to it, piece by piece, on a thread of its own: printing blocks.
+fn print_pieces() -> (mpsc::Sender<Vec<u8>>, JoinHandle<()>) {
+    let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(PIECES_MAX);
+    let printing = tokio::task::spawn_blocking(move || {
+        let mut foreign = output::Foreign::new();
+        while let Some(piece) = pieces.blocking_recv() {
+            foreign.pass(&piece);
+        }
+    });
+    (sender, printing)
+}
+
+/// One command line of which the shell changes nothing.
+fn script(command: &[String]) -> String {
+    let quoted = command.iter().map(|argument| format!("'{}'", argument.replace('\'', r"'\''")));
+    format!("exec {}", quoted.collect::<Vec<_>>().join(" "))
+}
+
+/// The changes, one a line, as git's short form says them.
+fn listed(changes: &ChangeList, folder: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    let mut text = String::new();
+    for changed in &changes.paths {
+        let was_there = folder.join(std::ffi::OsStr::from_bytes(&changed.path)).symlink_metadata().is_ok();
+        let letter = match changed.kind {
+            ChangedKind::Deleted => 'D',
+            // Never part of a pull request.
+            ChangedKind::Special => '!',
+            ChangedKind::File { .. } | ChangedKind::Symlink if was_there => 'M',
+            ChangedKind::File { .. } | ChangedKind::Symlink => 'A',
+        };
+        let _ =
+            writeln!(text, "{letter} {}", events::escape_control(&String::from_utf8_lossy(&changed.path)));
+    }
+    if changes.truncated {
+        text.push_str("… and more than can be listed\n");
+    } else if changes.paths.is_empty() {
+        text.push_str("nothing changed\n");
+    }
+    text
+}
+
+fn exit_code(ended: Ended) -> ExitCode {
+    let said = |code: i32| ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
+    match ended {
+        Ended::Exited(code) => said(code),
+        Ended::Signalled(signal) => said(SIGNALLED + signal),
+        Ended::TimedOut => ExitCode::from(TIMED_OUT),
+        Ended::NotStarted(_) => ExitCode::from(NOT_STARTED),
+    }
+}
