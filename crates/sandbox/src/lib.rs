@@ -57,10 +57,25 @@ pub struct Policy {
     pub processes_max: u64,
     /// How long the sandbox may live.
     pub lifetime: Duration,
+    /// Host sockets that stand inside, each reached through a loopback port of the sandbox. The only ways out.
+    pub relays: Vec<Relay>,
+    /// Environment variables of every command inside, beyond the fixed ones; one of the same name takes its place.
+    /// Whatever runs inside reads them.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A way from inside to a socket of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relay {
+    /// The Unix socket. It must be writable by everybody, since a sandbox's user is another than the service's; its
+    /// folder is what keeps others away from it.
+    pub socket: PathBuf,
+    /// Above 1023. Connections inside to this port of 127.0.0.1 are piped to the socket, byte for byte and half by half.
+    pub port: u16,
 }
 
 impl Default for Policy {
-    /// 4 GiB and 400,000 inodes of changes, 4 GiB of memory, 512 processes, one hour.
+    /// 4 GiB and 400,000 inodes of changes, 4 GiB of memory, 512 processes, one hour, no way out.
     fn default() -> Self {
         Self {
             work_bytes_max: 4 << 30,
@@ -68,6 +83,8 @@ impl Default for Policy {
             memory_bytes_max: 4 << 30,
             processes_max: 512,
             lifetime: Duration::from_secs(3600),
+            relays: Vec::new(),
+            environment: Vec::new(),
         }
     }
 }

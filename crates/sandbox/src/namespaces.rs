@@ -20,12 +20,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backspace_init::protocol::{Ask, FRAME_BYTES_MAX, FileAnswer, FileTool, Limits, Ran, Said, Script};
+use backspace_init::protocol::{
+    Ask, Begin, FRAME_BYTES_MAX, FileAnswer, FileTool, Limits, Ran, Said, Script,
+};
 use backspace_init::stage::{Ground, Orders};
 use events::{ChangeList, ChangedPath, Content};
 use rustix::fs::{MemfdFlags, XattrFlags};
 
-use crate::{Command, Error, Policy, Sandbox, Terms, Tree};
+use crate::{Command, Error, Policy, Relay, Sandbox, Terms, Tree};
 use calls::Calls;
 use start::{Belongings, Started};
 
@@ -128,7 +130,8 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
         },
         become_id: belongings.user.as_ref().map(|user| user.id),
         etc: launcher::etc(),
-        launcher: launcher::command(&bubblewrap, &config.tools, filters.len()),
+        relays: policy.relays.iter().map(|relay| (relay.port, launcher::bytes(&relay.socket))).collect(),
+        launcher: launcher::command(&bubblewrap, &config.tools, &policy.relays, filters.len()),
         filters,
     };
     let limits = Limits {
@@ -137,7 +140,12 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
         // A tmpfs has its own bound, and a program is told of it by an error instead of a signal.
         file_bytes_max: if place.is_some() { policy.work_bytes_max } else { u64::MAX },
     };
-    let started = start::start(&orders, limits, &mut belongings)?;
+    let begin = Begin {
+        limits,
+        environment: policy.environment.clone(),
+        relays: policy.relays.iter().map(|relay| relay.port).collect(),
+    };
+    let started = start::start(&orders, begin, &mut belongings)?;
     Ok(Ready { started, lower, belongings, lifetime: policy.lifetime, terms })
 }
 
@@ -175,7 +183,7 @@ fn terms(policy: &Policy, on_disk: bool) -> Terms {
     let mut terms = Terms {
         backend: "namespaces",
         enforced: vec![
-            "no network".to_owned(),
+            network(&policy.relays),
             "a root of its own: /usr read-only, nothing of this machine's people".to_owned(),
             "no capabilities, no user namespaces, filtered system calls".to_owned(),
             format!("at most {} processes", policy.processes_max),
@@ -191,6 +199,15 @@ fn terms(policy: &Policy, on_disk: bool) -> Terms {
         terms.enforced.push(format!("changes of at most {size} and {files} files"));
     }
     terms
+}
+
+fn network(relays: &[Relay]) -> String {
+    let ports: Vec<String> = relays.iter().map(|relay| format!("127.0.0.1:{}", relay.port)).collect();
+    if ports.is_empty() {
+        "no network".to_owned()
+    } else {
+        format!("no network but what this service answers at {}", ports.join(" and "))
+    }
 }
 
 fn mib(bytes: u64) -> String {

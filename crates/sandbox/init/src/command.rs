@@ -4,13 +4,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use backspace_init::protocol::{Ended, Limits, Ran, Script};
+use backspace_init::protocol::{Ended, Ran, Script};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::output::Output;
-use crate::shell::{self, Report, Shell};
+use crate::shell::{self, Report, Shell, Surroundings};
 use crate::tree;
 
 /// What a process tree is given between the request to end and the end.
@@ -27,10 +27,10 @@ pub(crate) type Tell<'a> = dyn Fn(&[u8]) + 'a;
 
 /// Runs `script`; gives its output pipe as well when processes that it left in the background hold it. The output of a
 /// live one is also given to `tell` while it comes; as long as that takes, the command waits.
-pub(crate) fn run(script: &Script, limits: &Limits, tell: &Tell<'_>) -> (Ran, Option<OwnedFd>) {
+pub(crate) fn run(script: &Script, surroundings: &Surroundings, tell: &Tell<'_>) -> (Ran, Option<OwnedFd>) {
     let started = Instant::now();
     let output_bytes_max = usize::try_from(script.output_bytes_max).unwrap_or(usize::MAX);
-    let mut watched = match shell::start(&script.text, limits) {
+    let mut watched = match shell::start(&script.text, surroundings) {
         Ok(shell) => {
             let output = Output::new(output_bytes_max);
             Watched { shell, output, live: script.live.then_some(tell), open: true, ended: None }

@@ -1,6 +1,7 @@
-//! The small static program that lays a sandbox's ground and is then process 1 inside it: its protocol and its tools.
+//! The small static program that lays a sandbox's ground and is then process 1 inside it: its protocol, its tools and its relays.
 
 pub mod files;
 pub mod frame;
 pub mod protocol;
+pub mod relay;
 pub mod stage;

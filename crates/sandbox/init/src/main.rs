@@ -1,6 +1,7 @@
 //! Process 1 of a sandbox: answers the trusted side until it hangs up. Before that, told so, it is the stage.
 
 mod command;
+mod environment;
 mod output;
 mod shell;
 mod spill;
@@ -10,16 +11,18 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use backspace_init::protocol::{
-    Answer, Ask, Ended, FileAnswer, FileTool, Limits, Ran, Request, Said, Script, WORK,
+    Answer, Ask, Begin, Ended, FileAnswer, FileTool, RELAYS, Ran, Request, Said, Script, WORK,
 };
-use backspace_init::{files, frame, stage};
+use backspace_init::{files, frame, relay, stage};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+
+use shell::Surroundings;
 
 /// What this program needs beside the commands' processes: its own threads and one supervisor a command.
 const OWN_PROCESSES_MAX: u64 = 64;
@@ -48,13 +51,17 @@ fn answer_all() -> io::Result<()> {
     shell::hear_no_faults_of_others();
     let mut questions = take_socket()?;
     let answers: Answers = Arc::new(Mutex::new(questions.try_clone()?));
-    let Some(Request { id, ask: Ask::Begin(limits) }) = frame::read(&mut questions)? else {
+    let Some(Request { id, ask: Ask::Begin(Begin { limits, environment, relays }) }) =
+        frame::read(&mut questions)?
+    else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    take_limits(&limits)?;
+    take_limits(limits.processes_max)?;
+    relay::start(relays.into_iter().map(|port| (port, PathBuf::from(format!("{RELAYS}/{port}")))))?;
+    let surroundings = Arc::new(Surroundings { limits, environment: environment::of(&environment)? });
     write(&answers, id, Said::Ready)?;
     while let Some(request) = frame::read(&mut questions)? {
-        start_answering(request, limits, &answers)?;
+        start_answering(request, &surroundings, &answers)?;
     }
     Ok(())
 }
@@ -69,15 +76,15 @@ fn take_socket() -> io::Result<File> {
     Ok(File::from(socket))
 }
 
-fn take_limits(limits: &Limits) -> io::Result<()> {
-    let processes = Some(limits.processes_max.saturating_add(OWN_PROCESSES_MAX));
+fn take_limits(processes_max: u64) -> io::Result<()> {
+    let processes = Some(processes_max.saturating_add(OWN_PROCESSES_MAX));
     rustix::process::setrlimit(Resource::Nproc, Rlimit { current: processes, maximum: processes })?;
     rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     Ok(())
 }
 
 /// Answers `request` on a thread of its own, so that one that takes long holds up no other.
-fn start_answering(request: Request, limits: Limits, answers: &Answers) -> io::Result<()> {
+fn start_answering(request: Request, surroundings: &Arc<Surroundings>, answers: &Answers) -> io::Result<()> {
     let id = request.id;
     let refusal = match &request.ask {
         Ask::Begin(_) => return Err(io::ErrorKind::InvalidData.into()),
@@ -87,12 +94,13 @@ fn start_answering(request: Request, limits: Limits, answers: &Answers) -> io::R
         )),
     };
     let threads_answers = Arc::clone(answers);
+    let surroundings = Arc::clone(surroundings);
     let work = move || {
         let tell = |bytes: &[u8]| {
             // When nobody listens any more, the loop of requests ends as well, and this program with it.
             drop(write(&threads_answers, id, Said::Printed(bytes.to_vec())));
         };
-        let (said, held_open) = answer(request.ask, &limits, &tell);
+        let (said, held_open) = answer(request.ask, &surroundings, &tell);
         if write(&threads_answers, id, said).is_ok()
             && let Some(output) = held_open
         {
@@ -106,19 +114,19 @@ fn start_answering(request: Request, limits: Limits, answers: &Answers) -> io::R
 }
 
 /// The answer, and the output pipe of a command that left processes behind which hold it.
-fn answer(ask: Ask, limits: &Limits, tell: &command::Tell<'_>) -> (Said, Option<OwnedFd>) {
+fn answer(ask: Ask, surroundings: &Surroundings, tell: &command::Tell<'_>) -> (Said, Option<OwnedFd>) {
     match ask {
         Ask::Begin(_) => (Said::Ready, None),
         Ask::Run(script) => {
-            let (ran, held_open) = run(&script, limits, tell);
+            let (ran, held_open) = run(&script, surroundings, tell);
             (Said::Ran(ran), held_open)
         }
         Ask::File(tool) => (Said::File(work_on_file(&tool)), None),
     }
 }
 
-fn run(script: &Script, limits: &Limits, tell: &command::Tell<'_>) -> (Ran, Option<OwnedFd>) {
-    catch_unwind(AssertUnwindSafe(|| command::run(script, limits, tell)))
+fn run(script: &Script, surroundings: &Surroundings, tell: &command::Tell<'_>) -> (Ran, Option<OwnedFd>) {
+    catch_unwind(AssertUnwindSafe(|| command::run(script, surroundings, tell)))
         .unwrap_or_else(|_| (not_started(libc::EIO), None))
 }
 

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 /// Where the work tree stands inside a sandbox.
 pub const WORK: &str = "/work";
+/// Where the home folder stands inside.
+pub const HOME: &str = "/home/agent";
+/// Where the host's sockets stand inside, each by the number of its port.
+pub const RELAYS: &str = "/run/relays";
 
 /// Longer frames are refused by both sides: room for the largest file that a tool writes, and for its old content.
 pub const FRAME_BYTES_MAX: usize = 32 << 20;
@@ -23,12 +27,23 @@ pub struct Request {
 /// What can be asked. [`Ask::Begin`] comes first, and once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
-    /// Take these limits and say [`Said::Ready`].
-    Begin(Limits),
+    /// Take this and say [`Said::Ready`].
+    Begin(Begin),
     /// Run a script.
     Run(Script),
     /// Work on files.
     File(FileTool),
+}
+
+/// What holds in a sandbox from the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begin {
+    /// What every process inside is held to.
+    pub limits: Limits,
+    /// Variables of every command's environment. One of a name that every sandbox has takes its place.
+    pub environment: Vec<(String, String)>,
+    /// Loopback ports that are piped to the sockets of the same number in [`RELAYS`].
+    pub relays: Vec<u16>,
 }
 
 /// What every process inside is held to, by the kernel's resource limits.

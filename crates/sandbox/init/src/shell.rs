@@ -17,26 +17,18 @@ const WORK: &CStr = c"/work";
 const BASH: &CStr = c"/bin/bash";
 const SH: &CStr = c"/bin/sh";
 
-/// The whole environment of every command. Nothing pages or asks: nobody could answer.
-const ENVIRONMENT: &[&CStr] = &[
-    c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    c"HOME=/home/agent",
-    c"USER=agent",
-    c"LOGNAME=agent",
-    c"SHELL=/bin/bash",
-    c"PWD=/work",
-    c"LANG=C.UTF-8",
-    c"TERM=dumb",
-    c"PAGER=cat",
-    c"GIT_PAGER=cat",
-    c"GIT_TERMINAL_PROMPT=0",
-    c"CI=1",
-];
-
 /// Open files of one process; some tools close every possible descriptor, which a larger number makes slow.
 const OPEN_FILES_MAX: u64 = 16_384;
 /// When memory is short the kernel ends a command before it ends this program.
 const OOM_SCORE: &[u8] = b"500";
+
+/// What every shell is given.
+pub(crate) struct Surroundings {
+    /// What it and its descendants are held to.
+    pub(crate) limits: Limits,
+    /// Its environment, as `NAME=VALUE`.
+    pub(crate) environment: Vec<CString>,
+}
 
 /// A shell that runs.
 pub(crate) struct Shell {
@@ -94,7 +86,7 @@ pub(crate) fn hear_no_faults_of_others() {
 }
 
 /// Starts `script` in a shell in the work tree.
-pub(crate) fn start(script: &str, limits: &Limits) -> io::Result<Shell> {
+pub(crate) fn start(script: &str, surroundings: &Surroundings) -> io::Result<Shell> {
     let script = CString::new(script).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     let (shell, name) = if rustix::fs::access(BASH, rustix::fs::Access::EXEC_OK).is_ok() {
         (BASH, c"bash")
@@ -102,14 +94,15 @@ pub(crate) fn start(script: &str, limits: &Limits) -> io::Result<Shell> {
         (SH, c"sh")
     };
     let argv = [name.as_ptr(), c"-c".as_ptr(), script.as_ptr(), ptr::null()];
-    let envp: Vec<_> = ENVIRONMENT.iter().map(|entry| entry.as_ptr()).chain([ptr::null()]).collect();
+    let environment = surroundings.environment.iter();
+    let envp: Vec<_> = environment.map(|entry| entry.as_ptr()).chain([ptr::null()]).collect();
     let (output, output_end) = pipe_with(PipeFlags::CLOEXEC)?;
     let (report, report_end) = pipe_with(PipeFlags::CLOEXEC)?;
     let plan = Plan {
         shell,
         argv: &argv,
         envp: &envp,
-        limits,
+        limits: &surroundings.limits,
         output: output_end.as_raw_fd(),
         report: report_end.as_raw_fd(),
     };

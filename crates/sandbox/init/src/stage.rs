@@ -37,6 +37,8 @@ pub const WRITABLE: &str = "/tmp/quota";
 pub const INIT: &str = "/tmp/init";
 /// The sandbox's own files of `/etc`.
 pub const ETC: &str = "/tmp/etc";
+/// The host's sockets that stand inside, each by the number of its port.
+pub const RELAYS: &str = "/tmp/relays";
 /// The launcher finds its first system call filter at this descriptor, the next at the following one.
 pub const FIRST_FILTER_FD: RawFd = 40;
 
@@ -56,6 +58,8 @@ pub struct Orders {
     pub become_id: Option<u32>,
     /// Name and content of the sandbox's own files of `/etc`.
     pub etc: Vec<(String, Vec<u8>)>,
+    /// Ports, and the host's sockets that they lead to.
+    pub relays: Vec<(u16, Vec<u8>)>,
     /// System call filters, as the kernel reads them.
     pub filters: Vec<Vec<u8>>,
     /// The launcher and its arguments.
@@ -107,6 +111,8 @@ pub enum Step {
     Folder,
     /// Extended attributes of users where the changes go.
     Attributes,
+    /// A socket of the host.
+    Relay,
     /// The overlay.
     Overlay,
     /// To become the session's user.
@@ -162,8 +168,11 @@ fn lay(orders: &Orders) -> Result<OwnedFd, (Step, io::Error)> {
         Ground::Memory { .. } => None,
         Ground::Folder(path) => Some(open_folder(path).map_err(at(Step::Folder))?),
     };
+    let relays = orders.relays.iter().map(|(port, path)| Ok((*port, open_socket(path)?)));
+    let relays = relays.collect::<io::Result<Vec<_>>>().map_err(at(Step::Relay))?;
     // From here on what lies below `/tmp` is reached through the descriptors only.
     lay_scratch(&orders.etc).map_err(at(Step::Scratch))?;
+    lay_relays(&relays).map_err(at(Step::Relay))?;
     lay_changes(&orders.changes, folder.as_ref()).map_err(at(Step::Folder))?;
     let upper = make_writable_folders(orders.become_id).map_err(at(Step::Folder))?;
     // Without them a folder that replaces a deleted one fails with an input/output error.
@@ -212,9 +221,25 @@ fn open_folder(path: &[u8]) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
+/// The sandbox's user may not come where the host keeps it, so it is opened before.
+fn open_socket(path: &[u8]) -> io::Result<OwnedFd> {
+    let socket = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&socket)?.st_mode);
+    if kind == rustix::fs::FileType::Socket { Ok(socket) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+fn lay_relays(relays: &[(u16, OwnedFd)]) -> io::Result<()> {
+    for (port, socket) in relays {
+        let place = format!("{RELAYS}/{port}");
+        File::create(&place)?;
+        mount_bind(format!("/proc/self/fd/{}", socket.as_raw_fd()), &place)?;
+    }
+    Ok(())
+}
+
 fn lay_scratch(etc: &[(String, Vec<u8>)]) -> io::Result<()> {
     mount_tmpfs(SCRATCH, SCRATCH_OPTIONS)?;
-    for folder in [WORK_TREE, WRITABLE, ETC, layers::FOLDER] {
+    for folder in [WORK_TREE, WRITABLE, ETC, RELAYS, layers::FOLDER] {
         DirBuilder::new().mode(0o755).create(folder)?;
     }
     // The program inside is this one, from wherever it was started.

@@ -5,8 +5,10 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use backspace_init::protocol::WORK;
+use backspace_init::protocol::{HOME, RELAYS, WORK};
 use backspace_init::stage;
+
+use crate::Relay;
 
 /// Where distributions keep bubblewrap. A search by `PATH` could end in somebody's checkout.
 const PLACES: &[&str] =
@@ -14,7 +16,6 @@ const PLACES: &[&str] =
 
 /// The user and group inside, whatever they are outside.
 const ID: &str = "1000";
-const HOME: &str = "/home/agent";
 
 /// Folders of the root that a merged `/usr` holds.
 const USR: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
@@ -65,11 +66,16 @@ pub(super) fn program(configured: Option<&Path>) -> Option<PathBuf> {
 }
 
 /// Bubblewrap and all its arguments.
-pub(super) fn command(bubblewrap: &Path, tools: &[PathBuf], filters: usize) -> Vec<Vec<u8>> {
+pub(super) fn command(
+    bubblewrap: &Path,
+    tools: &[PathBuf],
+    relays: &[Relay],
+    filters: usize,
+) -> Vec<Vec<u8>> {
     let mut argv = Argv(vec![bubblewrap.as_os_str().to_owned()]);
     isolate(&mut argv, filters);
     system(&mut argv, tools);
-    own_files(&mut argv);
+    own_files(&mut argv, relays);
     argv.add(&["--", INIT]);
     argv.0.into_iter().map(OsString::into_vec).collect()
 }
@@ -120,11 +126,14 @@ fn java() -> Vec<PathBuf> {
 }
 
 /// What is the sandbox's own. All that can be written lies on the file system of its quota.
-fn own_files(argv: &mut Argv) {
+fn own_files(argv: &mut Argv, relays: &[Relay]) {
     for (name, _) in etc() {
         argv.add(&["--ro-bind", &format!("{}/{name}", stage::ETC), &format!("/etc/{name}")]);
     }
     argv.add(&["--ro-bind", stage::INIT, INIT]);
+    for Relay { port, .. } in relays {
+        argv.add(&["--ro-bind", &format!("{}/{port}", stage::RELAYS), &format!("{RELAYS}/{port}")]);
+    }
     argv.add(&["--proc", "/proc", "--dev", "/dev"]);
     argv.add(&["--bind", &format!("{}/shm", stage::WRITABLE), "/dev/shm", "--remount-ro", "/dev"]);
     argv.add(&["--bind", &format!("{}/tmp", stage::WRITABLE), "/tmp"]);

@@ -49,7 +49,7 @@ pub(super) fn refused(step: Step, errno: i32) -> Error {
             "Linux 6.6 or later has them in memory; with an older one keep the changes of sandboxes in a folder on \
              ext4, xfs or btrfs",
         ),
-        Step::Scratch | Step::Layer | Step::Folder | Step::Identity | Step::Filters => {
+        Step::Scratch | Step::Layer | Step::Folder | Step::Relay | Step::Identity | Step::Filters => {
             Error::System { doing: format!("open a sandbox: {}", noun(step)), source: system }
         }
     }
@@ -92,6 +92,7 @@ fn noun(step: Step) -> &'static str {
         Step::LayerOwner => "map the owner of the base tree",
         Step::Folder => "use the folder of the changes",
         Step::Attributes => "set extended attributes",
+        Step::Relay => "show a socket of this machine inside",
         Step::Overlay => "mount the overlay",
         Step::Identity => "become the sandbox's user",
         Step::Filters => "hand on the system call filters",

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use backspace_init::frame::{self, LENGTH_BYTES};
-use backspace_init::protocol::{Answer, Ask, Limits, Request, Said};
+use backspace_init::protocol::{Answer, Ask, Begin, Request, Said};
 use backspace_init::stage::{self, Orders, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
@@ -47,7 +47,7 @@ pub(super) struct Started {
 }
 
 /// Starts the stage, which becomes the launcher, which starts the program inside; waits until that one is ready.
-pub(super) fn start(orders: &Orders, limits: Limits, belongings: &mut Belongings) -> Result<Started, Error> {
+pub(super) fn start(orders: &Orders, begin: Begin, belongings: &mut Belongings) -> Result<Started, Error> {
     let (socket, theirs) = UnixStream::pair().map_err(failed("make a socket"))?;
     socket.set_read_timeout(Some(STEP_MAX)).map_err(failed("set a timeout"))?;
     socket.set_write_timeout(Some(STEP_MAX)).map_err(failed("set a timeout"))?;
@@ -60,7 +60,7 @@ pub(super) fn start(orders: &Orders, limits: Limits, belongings: &mut Belongings
         groups.take_in(child.id()).map_err(failed("put a sandbox into its control group"))?;
     }
     let complaint = child.stderr.take();
-    converse(&socket, orders, limits).and_then(|upper| match upper {
+    converse(&socket, orders, begin).and_then(|upper| match upper {
         Some(upper) => Ok(Started { socket, upper }),
         None => {
             // Its end of the pipe ends with it.
@@ -71,7 +71,7 @@ pub(super) fn start(orders: &Orders, limits: Limits, belongings: &mut Belongings
 }
 
 /// Gives the upper folder; nothing when the other side hung up without the reason.
-fn converse(mut socket: &UnixStream, orders: &Orders, limits: Limits) -> Result<Option<OwnedFd>, Error> {
+fn converse(mut socket: &UnixStream, orders: &Orders, begin: Begin) -> Result<Option<OwnedFd>, Error> {
     let asked = "talk with the stage of a sandbox";
     let frame = frame::encode(orders).map_err(failed(asked))?;
     socket.write_all(&frame).map_err(failed(asked))?;
@@ -81,7 +81,7 @@ fn converse(mut socket: &UnixStream, orders: &Orders, limits: Limits) -> Result<
         Some((Report::Laid, None)) => return Err(failed(asked)(io::ErrorKind::InvalidData.into())),
         Some((Report::Laid, Some(upper))) => upper,
     };
-    let begin = frame::encode(&Request { id: 0, ask: Ask::Begin(limits) }).map_err(failed(asked))?;
+    let begin = frame::encode(&Request { id: 0, ask: Ask::Begin(begin) }).map_err(failed(asked))?;
     // When the launcher has failed this fails too, or the answer does not come.
     drop(socket.write_all(&begin));
     match frame::read::<Answer>(&mut socket) {

@@ -53,6 +53,8 @@ impl World {
             memory_bytes_max: 256 << 20,
             processes_max: 64,
             lifetime: Duration::from_secs(300),
+            relays: Vec::new(),
+            environment: Vec::new(),
         };
         let tree = Tree { layers: vec![git, tree] };
         Self { base, tree, config: Config::Namespaces(namespaces::Config::default()), policy }
