@@ -1,7 +1,14 @@
 //! Where untrusted commands run: opens a sandbox over a base tree, runs commands and file tools inside, and tells what
 //! they changed. Knows neither git nor forges nor models.
 
+mod calls;
+mod content;
+mod filter;
+mod folder;
 pub mod namespaces;
+mod program;
+mod upper;
+mod user;
 
 use std::path::PathBuf;
 use std::sync::Arc;

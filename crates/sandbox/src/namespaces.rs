@@ -1,16 +1,9 @@
 //! Runs commands in Linux namespaces, by bubblewrap, over an overlay of the base tree.
 
-mod calls;
 mod cgroup;
-mod content;
-mod filter;
-mod folder;
 mod launcher;
 mod mend;
-mod program;
 mod start;
-mod upper;
-mod user;
 
 use std::fs::File;
 use std::io;
@@ -20,24 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backspace_init::protocol::{
-    Ask, Begin, FRAME_BYTES_MAX, FileAnswer, FileTool, Limits, Ran, Said, Script,
-};
+use backspace_init::protocol::{Begin, FileAnswer, FileTool, Limits, Ran};
 use backspace_init::stage::{Ground, Orders};
 use events::{ChangeList, ChangedPath, Content};
 use rustix::fs::{MemfdFlags, XattrFlags};
 
-use crate::{Command, Error, Policy, Relay, Sandbox, Terms, Tree};
-use calls::Calls;
+use crate::calls::{self, Calls};
+use crate::{Command, Error, Policy, Relay, Sandbox, Terms, Tree, content, filter, folder, upper, user};
 use start::{Belongings, Started};
-
-/// A file tool takes milliseconds; a search of a huge tree on a swamped machine may take long.
-const FILE_PATIENCE: Duration = Duration::from_secs(120);
-/// Beyond its deadline a command's process tree is ended, and its output read on, for some seconds.
-const RUN_PATIENCE: Duration = Duration::from_secs(30);
-
-/// A larger file does not fit a request.
-const WRITE_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
 /// How to open sandboxes of namespaces.
 #[derive(Debug, Clone, Default)]
@@ -225,7 +208,10 @@ impl Ready {
             let starved = belongings.groups.as_ref().is_some_and(cgroup::Groups::ran_out_of_memory);
             if starved { "it ran out of memory".to_owned() } else { over.to_owned() }
         };
-        let calls = calls::begin(started.socket, lifetime, reason).map_err(failed("talk with a sandbox"))?;
+        let socket = started.socket;
+        let socket = socket.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(socket));
+        let (from, to) = socket.map_err(failed("talk with a sandbox"))?.into_split();
+        let calls = calls::begin(from, to, lifetime, reason);
         Ok(Namespaces { calls, layers: Arc::new(Layers { upper: started.upper, lower }), belongings, terms })
     }
 }
@@ -246,31 +232,11 @@ struct Namespaces {
 #[async_trait]
 impl Sandbox for Namespaces {
     async fn run(&self, command: &Command) -> Result<Ran, Error> {
-        let script = Script {
-            text: command.script.clone(),
-            timeout_ms: u64::try_from(command.timeout.as_millis()).unwrap_or(u64::MAX),
-            output_bytes_max: command.output_bytes_max as u64,
-            live: command.live.is_some(),
-        };
-        let patience = command.timeout.saturating_add(RUN_PATIENCE);
-        match self.calls.ask_live(Ask::Run(script), patience, command.live.clone()).await? {
-            Said::Ran(ran) => Ok(ran),
-            Said::Ready | Said::Printed(_) | Said::File(_) => Err(self.answered_wrongly()),
-        }
+        self.calls.run(command).await
     }
 
     async fn file(&self, tool: &FileTool) -> Result<FileAnswer, Error> {
-        if let FileTool::Write { bytes, .. } = tool
-            && bytes.len() > WRITE_BYTES_MAX
-        {
-            return Ok(FileAnswer::Refused(format!(
-                "a file of more than {WRITE_BYTES_MAX} bytes is not written"
-            )));
-        }
-        match self.calls.ask(Ask::File(tool.clone()), FILE_PATIENCE).await? {
-            Said::File(answer) => Ok(answer),
-            Said::Ready | Said::Printed(_) | Said::Ran(_) => Err(self.answered_wrongly()),
-        }
+        self.calls.file(tool).await
     }
 
     async fn changes(&self) -> Result<ChangeList, Error> {
@@ -298,15 +264,6 @@ impl Sandbox for Namespaces {
 
     fn terms(&self) -> &Terms {
         &self.terms
-    }
-}
-
-impl Namespaces {
-    /// Nothing that comes from inside is believed; a program that answers another question than asked is given up.
-    fn answered_wrongly(&self) -> Error {
-        let reason = "it answers what was not asked";
-        self.calls.end(reason);
-        Error::Lost { reason: reason.to_owned() }
     }
 }
 

@@ -18,10 +18,10 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::cgroup::Groups;
-use super::folder::Folder;
-use super::user::UserId;
-use super::{mend, program};
-use crate::Error;
+use super::mend;
+use crate::folder::Folder;
+use crate::user::UserId;
+use crate::{Error, program};
 
 /// Opening takes milliseconds; on a machine that is swamped it may take long, but not for ever.
 const STEP_MAX: Duration = Duration::from_secs(20);

@@ -106,7 +106,7 @@ const NAMESPACES: &[libc::c_int] = &[
 ];
 
 /// The filters, one after the other.
-pub(super) fn programs() -> Result<Vec<Vec<u8>>, BackendError> {
+pub(crate) fn programs() -> Result<Vec<Vec<u8>>, BackendError> {
     let refused = SeccompFilter::new(
         refused_calls()?,
         SeccompAction::Allow,

@@ -13,14 +13,14 @@ const PREFIX: &str = "sandbox.";
 
 /// A folder that is this sandbox's alone.
 #[derive(Debug)]
-pub(super) struct Folder {
-    pub(super) path: PathBuf,
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
     /// Locked. The lock ends with this process, and the next sandbox sweeps the folder.
     held: File,
 }
 
 /// Makes an empty one below `place`, and sweeps those whose owners are gone.
-pub(super) fn make(place: &Path) -> io::Result<Folder> {
+pub(crate) fn make(place: &Path) -> io::Result<Folder> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     fs::create_dir_all(place)?;
     sweep(place)?;
@@ -41,7 +41,7 @@ pub(super) fn make(place: &Path) -> io::Result<Folder> {
 
 impl Folder {
     /// Removes it with all that is in it. Nothing inside runs any more.
-    pub(super) fn remove(&self) -> io::Result<()> {
+    pub(crate) fn remove(&self) -> io::Result<()> {
         remove(&self.path)?;
         let _ = rustix::fs::flock(&self.held, FlockOperation::Unlock);
         Ok(())

@@ -2,23 +2,29 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backspace_init::frame::{self, LENGTH_BYTES};
-use backspace_init::protocol::{Answer, Ask, Request, Said};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use backspace_init::protocol::{
+    Answer, Ask, FRAME_BYTES_MAX, FileAnswer, FileTool, Ran, Request, Said, Script,
+};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::Error;
+use crate::{Command, Error};
 
 /// Requests that wait to be written. The agent sends one at a time; checks and file tools may come beside it.
 const QUEUE_MAX: usize = 16;
+/// A file tool takes milliseconds; a search of a huge tree on a swamped machine may take long.
+const FILE_PATIENCE: Duration = Duration::from_secs(120);
+/// Beyond its deadline a command's process tree is ended, and its output read on, for some seconds.
+const RUN_PATIENCE: Duration = Duration::from_secs(30);
+/// A larger file does not fit a request.
+const WRITE_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
 /// The trusted side's end.
-pub(super) struct Calls {
+pub(crate) struct Calls {
     queue: Mutex<Option<mpsc::Sender<Vec<u8>>>>,
     waiting: Arc<Mutex<Waiting>>,
 }
@@ -40,13 +46,12 @@ struct Waiter {
 
 /// Begins the conversation. It ends when the program inside hangs up, says what it should not, or `lifetime` is over;
 /// then `reason` is asked why.
-pub(super) fn begin(
-    socket: UnixStream,
+pub(crate) fn begin(
+    from: impl AsyncRead + Unpin + Send + 'static,
+    to: impl AsyncWrite + Unpin + Send + 'static,
     lifetime: Duration,
     reason: impl Fn(&str) -> String + Send + 'static,
-) -> io::Result<Calls> {
-    socket.set_nonblocking(true)?;
-    let (from, to) = tokio::net::UnixStream::from_std(socket)?.into_split();
+) -> Calls {
     let waiting = Arc::new(Mutex::new(Waiting { next: 1, answers: HashMap::new(), over: None }));
     let (queue, frames) = mpsc::channel(QUEUE_MAX);
     // Both end with the socket: the writer when the sandbox is closed, the reader when its other end is.
@@ -62,17 +67,47 @@ pub(super) fn begin(
         waiting.over.get_or_insert_with(|| reason(&over));
         waiting.answers.clear();
     });
-    Ok(Calls { queue: Mutex::new(Some(queue)), waiting })
+    Calls { queue: Mutex::new(Some(queue)), waiting }
 }
 
 impl Calls {
+    /// See [`crate::Sandbox::run`].
+    pub(crate) async fn run(&self, command: &Command) -> Result<Ran, Error> {
+        let script = Script {
+            text: command.script.clone(),
+            timeout_ms: u64::try_from(command.timeout.as_millis()).unwrap_or(u64::MAX),
+            output_bytes_max: command.output_bytes_max as u64,
+            live: command.live.is_some(),
+        };
+        let patience = command.timeout.saturating_add(RUN_PATIENCE);
+        match self.ask_live(Ask::Run(script), patience, command.live.clone()).await? {
+            Said::Ran(ran) => Ok(ran),
+            Said::Ready | Said::Printed(_) | Said::File(_) => Err(self.answered_wrongly()),
+        }
+    }
+
+    /// See [`crate::Sandbox::file`].
+    pub(crate) async fn file(&self, tool: &FileTool) -> Result<FileAnswer, Error> {
+        if let FileTool::Write { bytes, .. } = tool
+            && bytes.len() > WRITE_BYTES_MAX
+        {
+            return Ok(FileAnswer::Refused(format!(
+                "a file of more than {WRITE_BYTES_MAX} bytes is not written"
+            )));
+        }
+        match self.ask(Ask::File(tool.clone()), FILE_PATIENCE).await? {
+            Said::File(answer) => Ok(answer),
+            Said::Ready | Said::Printed(_) | Said::Ran(_) => Err(self.answered_wrongly()),
+        }
+    }
+
     /// Asks, and waits at most `patience` for the answer.
-    pub(super) async fn ask(&self, ask: Ask, patience: Duration) -> Result<Said, Error> {
+    async fn ask(&self, ask: Ask, patience: Duration) -> Result<Said, Error> {
         self.ask_live(ask, patience, None).await
     }
 
     /// As [`Calls::ask`]; what is printed before the answer goes to `live`.
-    pub(super) async fn ask_live(
+    async fn ask_live(
         &self,
         ask: Ask,
         patience: Duration,
@@ -110,11 +145,18 @@ impl Calls {
     }
 
     /// Hangs up. The program inside ends on it, and everything inside with it.
-    pub(super) fn end(&self, reason: &str) {
+    pub(crate) fn end(&self, reason: &str) {
         let mut waiting = lock(&self.waiting);
         waiting.over.get_or_insert_with(|| reason.to_owned());
         waiting.answers.clear();
         lock(&self.queue).take();
+    }
+
+    /// Nothing that comes from inside is believed; a program that answers another question than asked is given up.
+    fn answered_wrongly(&self) -> Error {
+        let reason = "it answers what was not asked";
+        self.end(reason);
+        Error::Lost { reason: reason.to_owned() }
     }
 
     fn lost(&self) -> Error {
@@ -123,17 +165,18 @@ impl Calls {
     }
 }
 
-async fn write_all(mut frames: mpsc::Receiver<Vec<u8>>, mut to: OwnedWriteHalf) {
+async fn write_all(mut frames: mpsc::Receiver<Vec<u8>>, mut to: impl AsyncWrite + Unpin) {
     while let Some(frame) = frames.recv().await {
         if to.write_all(&frame).await.is_err() {
             return;
         }
     }
-    // Dropping the half shuts the socket's direction down.
+    // The program inside reads the end. When it has gone already there is nobody to tell.
+    drop(to.shutdown().await);
 }
 
 /// Hands answers to those who wait; returns why it cannot go on.
-async fn read_all(mut from: OwnedReadHalf, waiting: &Mutex<Waiting>) -> io::Error {
+async fn read_all(mut from: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) -> io::Error {
     loop {
         match read_answer(&mut from).await {
             Ok(Answer { id, said: Said::Printed(bytes) }) => {
@@ -159,7 +202,7 @@ async fn read_all(mut from: OwnedReadHalf, waiting: &Mutex<Waiting>) -> io::Erro
     }
 }
 
-async fn read_answer(from: &mut OwnedReadHalf) -> io::Result<Answer> {
+async fn read_answer(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Answer> {
     let mut prefix = [0; LENGTH_BYTES];
     from.read_exact(&mut prefix).await?;
     let mut body = vec![0; frame::length(prefix)?];

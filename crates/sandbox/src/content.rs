@@ -8,10 +8,10 @@ use events::{ChangedKind, ChangedPath, Content};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::upper::{allow_owner, kind, stamp};
+use crate::upper::{allow_owner, kind, stamp};
 
 /// Reads at most `bytes_max` of `path` below `upper`; nothing when it is no longer what the list said.
-pub(super) fn read(upper: BorrowedFd<'_>, path: &ChangedPath, bytes_max: u64) -> io::Result<Option<Content>> {
+pub(crate) fn read(upper: BorrowedFd<'_>, path: &ChangedPath, bytes_max: u64) -> io::Result<Option<Content>> {
     // A descriptor of the entry itself: to take one of a device or a pipe does nothing to it.
     let entry = match open(upper, &path.path, OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(entry) => Some(entry),

@@ -14,7 +14,7 @@ static BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/backspace-init")
 /// A path by which a child of this process can execute the program.
 ///
 /// It lives in memory alone, so that nothing stays behind, and sealed, so that nobody can change it.
-pub(super) fn path() -> io::Result<PathBuf> {
+pub(crate) fn path() -> io::Result<PathBuf> {
     static PROGRAM: OnceLock<OwnedFd> = OnceLock::new();
     let program = match PROGRAM.get() {
         Some(program) => program,

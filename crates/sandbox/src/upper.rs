@@ -14,14 +14,14 @@ use rustix::io::Errno;
 
 /// Dependencies that were installed and build output are listed before ignore rules drop them, and some projects have
 /// hundreds of thousands of such files. Beyond this the list is cut and says so.
-pub(super) const PATHS_MAX: usize = 400_000;
+pub(crate) const PATHS_MAX: usize = 400_000;
 /// Git takes no deeper path (see `events::RepoPath`), and every level holds descriptors open.
 const DEPTH_MAX: usize = 72;
 /// The throw-away repository of the work tree.
 const LEFT_OUT: &[u8] = b".git";
 
 /// Lists at most `paths_max` changes of `upper` against `lower`, the uppermost layer first.
-pub(super) fn changes(upper: BorrowedFd<'_>, lower: &[OwnedFd], paths_max: usize) -> io::Result<ChangeList> {
+pub(crate) fn changes(upper: BorrowedFd<'_>, lower: &[OwnedFd], paths_max: usize) -> io::Result<ChangeList> {
     let mut walk = Walk { paths: Vec::new(), paths_max, path: Vec::new(), depth: 0 };
     let walked = walk.folder(upper, lower, Below::Merged);
     let truncated = match walked {
@@ -34,13 +34,13 @@ pub(super) fn changes(upper: BorrowedFd<'_>, lower: &[OwnedFd], paths_max: usize
 }
 
 /// What tells two states of a file apart without reading it.
-pub(super) fn stamp(stat: &Stat) -> Stamp {
+pub(crate) fn stamp(stat: &Stat) -> Stamp {
     let ctime_ns = i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec);
     Stamp { inode: stat.st_ino, ctime_ns }
 }
 
 /// What stands there. No folder is asked for.
-pub(super) fn kind(stat: &Stat) -> ChangedKind {
+pub(crate) fn kind(stat: &Stat) -> ChangedKind {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => ChangedKind::File {
             executable: stat.st_mode & 0o100 != 0,
@@ -58,7 +58,7 @@ pub(super) fn kind(stat: &Stat) -> ChangedKind {
 }
 
 /// Lets this process read what its owner may not, as `chmod 0` leaves it; tells whether it had to. Root needs no leave.
-pub(super) fn allow_owner(file: BorrowedFd<'_>, stat: &Stat, bits: u32) -> io::Result<bool> {
+pub(crate) fn allow_owner(file: BorrowedFd<'_>, stat: &Stat, bits: u32) -> io::Result<bool> {
     if stat.st_mode & bits == bits || rustix::process::geteuid().is_root() {
         return Ok(false);
     }

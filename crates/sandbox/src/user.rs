@@ -13,14 +13,14 @@ const COUNT: u32 = 10_000;
 
 /// A user id that no other sandbox of this machine has while this value lives.
 #[derive(Debug)]
-pub(super) struct UserId {
-    pub(super) id: u32,
+pub(crate) struct UserId {
+    pub(crate) id: u32,
     /// Bound to a name made of the id. The kernel lets go of it when this process ends, however it ends.
     _held: UnixListener,
 }
 
 /// Takes a free one.
-pub(super) fn take() -> io::Result<UserId> {
+pub(crate) fn take() -> io::Result<UserId> {
     let taken = taken(&read("/etc/passwd"), &read("/etc/subuid"));
     // Processes begin at different places, or each would try all that the others hold.
     let start = std::process::id() % COUNT;
