@@ -147,7 +147,9 @@ impl<'a> Fence<'a> {
         let language = info.split_whitespace().next().unwrap_or_default();
         let is_plain = language.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'_'));
         let is_drawn = DRAWN.iter().any(|drawn| language.eq_ignore_ascii_case(drawn));
-        let language = if is_plain && !is_drawn { language } else { "" };
+        // In a commit message `GH-7` refers, after a fence as anywhere.
+        let refers = broken(language, refers) != language;
+        let language = if is_plain && !is_drawn && !refers { language } else { "" };
         Some(Self { sign, length, indent: line.len() - text.len(), language })
     }
 
