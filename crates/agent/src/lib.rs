@@ -2,8 +2,11 @@
 //!
 //! Knows no forge and holds no token: what leaves the sandbox is somebody else's business.
 
+mod circles;
 mod limits;
+mod meter;
 mod prompt;
+mod silence;
 mod tools;
 mod work;
 
@@ -64,7 +67,7 @@ pub struct CheckpointError(#[source] pub Box<dyn std::error::Error + Send + Sync
 pub enum Stop {
     /// It says that the task is done.
     Finished(Finish),
-    /// A budget ended it.
+    /// A budget ended it, or that it went in circles.
     LimitReached(Limit),
     /// Somebody ended it.
     Cancelled,
@@ -85,9 +88,6 @@ pub enum Error {
     /// The model does not reply.
     #[error(transparent)]
     Model(#[from] model::Error),
-    /// The model's replies cannot be used, again and again.
-    #[error("the model went on giving replies that cannot be used: {0}")]
-    Protocol(String),
     /// The sandbox is gone or broken.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),

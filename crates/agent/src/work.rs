@@ -3,15 +3,17 @@
 use std::time::Instant;
 
 use events::{
-    AgentBriefed, AgentTold, Event, LimitReached, ModelReplied, ModelRetried, Said, Thought, Usage,
+    AgentBriefed, AgentTold, Event, Limit, LimitReached, ModelReplied, ModelRetried, Said, Thought, Usage,
 };
-use model::{Conversation, Message, Part, Reply, Stop as ModelStop, Wait};
+use model::{Conversation, Message, Part, Reply, Wait};
 
+use crate::circles::{Circles, Course};
+use crate::limits::Spent;
+use crate::meter::Meter;
 use crate::prompt::{self, Brief};
-use crate::{Bench, Error, Finish, Limits, Stop, tools};
+use crate::silence::{Heard, Silence};
+use crate::{Bench, Error, Limits, Stop, tools};
 
-/// So many replies in a row that get no tool to run, and the last one is taken for the end, or for one too many.
-const SILENT_REPLIES_MAX: u32 = 3;
 /// What every call of a reply that was cut is told: the last may lack half its arguments, the others belong to it.
 const CUT: &str = "Not run: your reply was cut off at the output limit, and the arguments of its calls may be \
                    incomplete. Nothing was done. Call again, in smaller steps.";
@@ -22,47 +24,66 @@ const CUT: &str = "Not run: your reply was cut off at the output limit, and the 
 /// [`Error`] is what the agent cannot help: a model that does not answer, a sandbox that is gone.
 pub async fn work(brief: &Brief, bench: &Bench<'_>, limits: &Limits) -> Result<Stop, Error> {
     let mut conversation = prompt::begin(brief);
-    bench.journal.record(vec![briefed(&conversation, brief)]).await?;
-    let (mut turns, mut silent, mut totals) = (0, 0, Usage::zero());
+    bench.journal.record(vec![briefed(&conversation, brief, limits)]).await?;
+    let (mut meter, mut circles, mut silence) = (Meter::new(limits), Circles::default(), Silence::default());
+    let next = Spent { turns: 1, tokens: 0, usd: Some(0.0) };
     loop {
-        if let Some(limit) = limits.reached(turns, &totals) {
-            bench.journal.record(vec![Event::LimitReached(LimitReached { limit })]).await?;
-            return Ok(Stop::LimitReached(limit));
+        if let Some(reached) = meter.reached(&next) {
+            return stop_at(bench, reached.into()).await;
         }
-        let Some(reply) = ask(&conversation, bench, limits, &mut totals).await? else {
+        if let Some(warning) = meter.warning(&next) {
+            tell(&mut conversation, bench, warning).await?;
+        }
+        let Some(reply) = ask(&conversation, bench, limits, &mut meter).await? else {
             if bench.cancel.is_cancelled() {
                 return Ok(Stop::Cancelled);
             }
             continue;
         };
-        turns += 1;
         conversation.push(Message::Assistant(reply.clone()));
-        if reply.calls.is_empty() {
-            silent += 1;
-            match after_silence(&reply, silent)? {
-                Silence::TakenForEnd(finish) => return Ok(Stop::Finished(finish)),
-                Silence::Told(text) => {
-                    bench.journal.record(vec![Event::AgentTold(AgentTold { text: text.clone() })]).await?;
-                    conversation.push(Message::User(text));
-                }
+        match silence.after(&reply) {
+            Heard::Calls => {}
+            Heard::CutCalls => {
+                conversation.push(Message::Results(tools::run_none(&reply.calls, CUT, bench).await?));
+                continue;
             }
-            continue;
-        }
-        if reply.stop == ModelStop::OutputLimit {
-            conversation.push(Message::Results(tools::run_none(&reply.calls, CUT, bench).await?));
-            silent += 1;
-            if silent >= SILENT_REPLIES_MAX {
-                return Err(unusable(&reply, silent));
+            Heard::Nothing(text) => {
+                tell(&mut conversation, bench, text).await?;
+                continue;
             }
-            continue;
+            Heard::LastWord(finish) => return Ok(Stop::Finished(finish)),
+            Heard::Stuck(about) => return stop_at(bench, stuck(about)).await,
         }
-        silent = 0;
         let ran = tools::run_all(&reply.calls, bench, limits).await?;
         if let Some(stop) = ran.stop {
             return Ok(stop);
         }
+        let course = circles.after(&reply.calls, &ran.results);
         conversation.push(Message::Results(ran.results));
+        match course {
+            Course::Straight => {}
+            Course::Circling(text) => tell(&mut conversation, bench, text).await?,
+            Course::Stuck(about) => return stop_at(bench, stuck(about)).await,
+        }
     }
+}
+
+/// Writes down why the agent's work ends before the agent does.
+async fn stop_at(bench: &Bench<'_>, reached: LimitReached) -> Result<Stop, Error> {
+    let limit = reached.limit;
+    bench.journal.record(vec![Event::LimitReached(reached)]).await?;
+    Ok(Stop::LimitReached(limit))
+}
+
+fn stuck(about: String) -> LimitReached {
+    LimitReached { limit: Limit::Stuck, whose: None, about }
+}
+
+/// Tells the model what no call of its asked for.
+async fn tell(conversation: &mut Conversation, bench: &Bench<'_>, text: String) -> Result<(), Error> {
+    bench.journal.record(vec![Event::AgentTold(AgentTold { text: text.clone() })]).await?;
+    conversation.push(Message::User(text));
+    Ok(())
 }
 
 /// The model's next reply, written down; nothing when the session was cancelled or its time is up.
@@ -70,7 +91,7 @@ async fn ask(
     conversation: &Conversation,
     bench: &Bench<'_>,
     limits: &Limits,
-    totals: &mut Usage,
+    meter: &mut Meter<'_>,
 ) -> Result<Option<Reply>, Error> {
     let asked = Instant::now();
     let on_wait = async |wait: Wait| {
@@ -83,7 +104,8 @@ async fn ask(
         () = tokio::time::sleep_until(limits.deadline()) => return Ok(None),
     };
     let usage = usage(&reply);
-    *totals = totals.plus(&usage);
+    let totals = meter.count(&usage);
+    meter.turn();
     let mut events = vec![Event::ModelReplied(ModelReplied {
         provider: reply.origin.provider.clone(),
         model: reply.model.clone(),
@@ -92,7 +114,7 @@ async fn ask(
         raw: reply.raw.clone(),
         stop: reply.stop.as_str().to_owned(),
         usage,
-        totals: *totals,
+        totals,
         duration_ms: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX),
     })];
     events.extend(reply.parts.iter().cloned().map(|part| match part {
@@ -103,44 +125,8 @@ async fn ask(
     Ok(Some(reply))
 }
 
-/// What to do with a reply that calls no tool.
-enum Silence {
-    /// The model is told to go on, or to finish properly.
-    Told(String),
-    /// It has said its last word.
-    TakenForEnd(Finish),
-}
-
-/// Tells the model what is missing, and takes its text for the end when it goes on like that.
-fn after_silence(reply: &Reply, silent: u32) -> Result<Silence, Error> {
-    let said = reply.parts.iter().filter_map(|part| match part {
-        Part::Text(text) => Some(text.as_str()),
-        Part::Thought(_) => None,
-    });
-    let said: Vec<&str> = said.collect();
-    if silent >= SILENT_REPLIES_MAX {
-        if reply.stop == ModelStop::Finished && !said.is_empty() {
-            return Ok(Silence::TakenForEnd(Finish { title: String::new(), summary: said.join("\n\n") }));
-        }
-        return Err(unusable(reply, silent));
-    }
-    let told = match &reply.stop {
-        ModelStop::OutputLimit => "Your reply was cut off at the output limit. Go on in smaller steps.",
-        ModelStop::Refused => "Your reply was held back by the provider. Go on with the task in another way.",
-        ModelStop::Finished | ModelStop::Tools | ModelStop::Other(_) => {
-            "Your reply called no tool. Go on with the task; when it is done, call `finish`."
-        }
-    };
-    Ok(Silence::Told(told.to_owned()))
-}
-
-fn unusable(reply: &Reply, silent: u32) -> Error {
-    let stop = reply.stop.as_str();
-    Error::Protocol(format!("{silent} replies in a row call no tool that could be run ({stop})"))
-}
-
 /// What the first request says, for the log.
-fn briefed(conversation: &Conversation, brief: &Brief) -> Event {
+fn briefed(conversation: &Conversation, brief: &Brief, limits: &Limits) -> Event {
     let task = conversation.messages().iter().find_map(|message| match message {
         Message::User(text) => Some(text.clone()),
         Message::Assistant(_) | Message::Results(_) => None,
@@ -149,6 +135,7 @@ fn briefed(conversation: &Conversation, brief: &Brief) -> Event {
         system: conversation.system.clone(),
         task: task.unwrap_or_else(|| brief.task.clone()),
         tools: conversation.tools.iter().map(|tool| tool.name.clone()).collect(),
+        bounds: limits.bounds(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The composition root: from settings to a working set of parts.
 
+mod budget;
 mod forges;
 mod listening;
 mod models;
@@ -91,6 +92,7 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         forges: Forges { hosted, local },
         shelf,
         retry: model::Policy::default(),
+        budget: budget::budget(settings)?,
         sandbox,
         policy,
         command_timeout: seconds(settings, "BACKSPACE_COMMAND_TIMEOUT", 300)?,

@@ -4,6 +4,7 @@
 //! its place in the log; [`SessionState`] is the fold over the entries of one session.
 
 mod branch;
+mod budget;
 mod change;
 mod entry;
 mod event;
@@ -19,6 +20,7 @@ mod state;
 mod text;
 
 pub use branch::{Branch, BranchError};
+pub use budget::{Bound, Bounds, Budget, Whose, usd};
 pub use change::{ChangeList, ChangedKind, ChangedPath, Content, FileStat, Stamp};
 pub use entry::{Actor, DecodeError, Entry, NewEntry, Tenant};
 pub use event::*;
@@ -28,7 +30,7 @@ pub use outcome::{Delivery, Failure, FailureCode, Limit, Outcome, Saved, Step, T
 pub use redact::Redactor;
 pub use remote::{Address, AddressError, Hosted, Hosts, Remote};
 pub use repo_path::{PathError, RepoPath};
-pub use request::{Budget, Publish, Request};
+pub use request::{Publish, Request};
 pub use session_id::{SessionId, SessionIdError};
 pub use state::{SessionState, Status};
 pub use text::{error_chain, escape_control, head_and_tail};

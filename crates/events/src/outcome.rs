@@ -230,25 +230,42 @@ impl Step {
     }
 }
 
-/// The bounds of a [`crate::Budget`].
+/// What ends the agent's work before the agent does: the bounds of a [`crate::Budget`], and going in circles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
-    /// Replies of the model.
-    Turns,
+    /// US dollars.
+    Usd,
     /// Input and output tokens.
     Tokens,
+    /// Replies of the model.
+    Turns,
     /// Minutes of active time.
     Minutes,
+    /// The agent repeated itself, was told, and went on.
+    Stuck,
 }
 
 impl Limit {
     /// The name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Turns => "turns",
+            Self::Usd => "usd",
             Self::Tokens => "tokens",
+            Self::Turns => "turns",
             Self::Minutes => "minutes",
+            Self::Stuck => "stuck",
+        }
+    }
+
+    /// What ended the work, as the beginning of a sentence about it.
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Usd => "The budget of US dollars",
+            Self::Tokens => "The budget of tokens",
+            Self::Turns => "The budget of turns",
+            Self::Minutes => "The budget of minutes",
+            Self::Stuck => "Going in circles",
         }
     }
 }

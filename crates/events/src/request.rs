@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Branch, Remote};
+use crate::{Branch, Budget, Remote};
 
 /// What was asked for. Every field was checked where it came in; nothing later doubts it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The repository.
     pub remote: Remote,
@@ -42,15 +42,4 @@ pub enum Publish {
     Branch,
     /// Keep a patch and touch no remote.
     Patch,
-}
-
-/// What a session may use up. Each bound that is set ends the session in order: what exists is landed as a draft.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Budget {
-    /// Input and output tokens together, cached ones included.
-    pub tokens: Option<u64>,
-    /// Replies of the model.
-    pub turns: Option<u32>,
-    /// Minutes of active time.
-    pub minutes: Option<u32>,
 }

@@ -131,8 +131,9 @@ fn submission() -> Value {
         "budget": {
             "type": "object",
             "additionalProperties": false,
-            "description": "What the session may use up.",
+            "description": "What the session may use up. A smaller bound of the repository's or the operator's holds all the same.",
             "properties": {
+                "usd": { "type": "number", "exclusiveMinimum": 0, "maximum": 10000, "description": "US dollars." },
                 "tokens": whole("Input and output tokens."),
                 "turns": whole("Replies of the model."),
                 "minutes": whole("Minutes of active time."),

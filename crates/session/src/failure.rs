@@ -85,7 +85,6 @@ pub(crate) fn of_agent(error: &agent::Error) -> Failure {
     let step = Step::Work;
     match error {
         agent::Error::Model(model) => of_model(step, model),
-        agent::Error::Protocol(_) => at(step, FailureCode::ModelProtocol, chain(error)),
         agent::Error::Sandbox(sandbox) => of_sandbox(step, sandbox),
         agent::Error::Checkpoint(_) | agent::Error::Journal(_) => {
             at(step, FailureCode::Internal, chain(error))

@@ -10,6 +10,7 @@ mod owner;
 mod ports;
 mod pull_request;
 mod recover;
+mod repository_config;
 pub mod request;
 mod run;
 mod sessions;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::{Oid, Redactor, Remote, SessionId, SessionState, Tenant};
+use events::{Budget, Oid, Redactor, Remote, SessionId, SessionState, Tenant};
 use forge::Forge;
 use repo::{Mirror, Repos, Source};
 use store::Store;
@@ -25,6 +25,8 @@ pub struct Ports {
     pub providers: Providers,
     /// How often and how long a provider that does not answer is asked again.
     pub retry: model::Policy,
+    /// What the operator lets any session use up.
+    pub budget: Budget,
     /// Where untrusted commands run.
     pub sandbox: sandbox::Config,
     /// What a sandbox may use.

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
-use events::{Branch, CheckRan, Entry, Event, Limit, Request, SessionId, Shown};
+use events::{Branch, CheckRan, Entry, Event, Limit, LimitReached, Request, SessionId, Shown};
 
 use defuse::{defuse, defuse_line, defuse_plain, longest_run};
+use left::what_is_left;
 
 mod defuse;
+mod left;
 
 /// Forges cut longer titles in their lists.
 const TITLE_CHARS_MAX: usize = 72;
@@ -102,7 +104,7 @@ pub(crate) struct Told<'a> {
     pub(crate) request: &'a Request,
     pub(crate) session: SessionId,
     pub(crate) summary: &'a str,
-    /// The budget that ended the work, if one did.
+    /// What ended the work, when the agent did not.
     pub(crate) limit: Option<Limit>,
     /// The session's log: the evidence.
     pub(crate) entries: &'a [Entry],
@@ -112,11 +114,13 @@ pub(crate) struct Told<'a> {
 pub(crate) fn body(told: &Told<'_>) -> String {
     let mut body = String::new();
     if let Some(limit) = told.limit {
-        let limit = limit.as_str();
-        let _ = writeln!(
-            body,
-            "> **Unfinished.** The budget of {limit} ended the work; this is what existed then.\n"
-        );
+        let cause = limit.cause();
+        let about = match about(told.entries) {
+            about if about.is_empty() => about,
+            about => format!(" ({})", defuse_line(&one_line(&about))),
+        };
+        let _ =
+            writeln!(body, "> **Unfinished.** {cause} ended the work{about}; this is what existed then.\n");
     }
     let summary: String = told.summary.chars().take(SUMMARY_CHARS_MAX).collect();
     let _ = writeln!(body, "{}\n", defuse(summary.trim()));
@@ -128,6 +132,21 @@ pub(crate) fn body(told: &Told<'_>) -> String {
     let _ = writeln!(body, "<details><summary>What was asked for</summary>\n\n> {prompt}\n\n</details>\n");
     let _ = writeln!(body, "Made by backspace, session `{}`.\n\n{}", told.session, marker(told.session));
     body
+}
+
+/// Which bound was reached and who set it, or what the agent repeated; empty when nobody says.
+fn about(entries: &[Entry]) -> String {
+    let reached = entries
+        .iter()
+        .rev()
+        .find_map(|entry| if let Event::LimitReached(reached) = &entry.event { Some(reached) } else { None });
+    match reached {
+        Some(LimitReached { whose: Some(whose), about, .. }) => {
+            format!("{about}, set by the {}", whose.as_str())
+        }
+        Some(LimitReached { whose: None, about, .. }) => about.clone(),
+        None => String::new(),
+    }
 }
 
 /// The commands that ran and what they returned: each line stands for an entry of the log.
@@ -166,25 +185,6 @@ fn bash(entry: &Entry) -> Option<(u64, &str, i32)> {
     let Event::ToolFinished(tool) = &entry.event else { return None };
     let Shown::Bash { command, exit_code, .. } = &tool.shown else { return None };
     Some((entry.seq, command, *exit_code))
-}
-
-/// The steps of the agent's last plan that are not done.
-fn what_is_left(body: &mut String, entries: &[Entry]) {
-    let plan = entries.iter().rev().find_map(|entry| {
-        let Event::ToolFinished(tool) = &entry.event else { return None };
-        if let Shown::Plan { steps } = &tool.shown { Some(steps) } else { None }
-    });
-    body.push_str("### What is left\n\n");
-    let open: Vec<&str> =
-        plan.into_iter().flatten().filter(|step| !step.done).map(|step| step.text.as_str()).collect();
-    if open.is_empty() {
-        body.push_str("The agent left no plan that says so.\n\n");
-    } else {
-        open.iter().for_each(|text| {
-            let _ = writeln!(body, "- [ ] {}", defuse_line(&one_line(text)));
-        });
-        body.push('\n');
-    }
 }
 
 /// `text` as one line of code in a table. Its signs are broken as well: should a forge see the code end before we do,

@@ -15,14 +15,10 @@ const NAME_CHARS_MAX: usize = 200;
 const CHECKS_MAX: usize = 20;
 /// A check is one line for a shell.
 const CHECK_CHARS_MAX: usize = 2_000;
-/// A bound on a bound: larger ones are typing errors.
-const TURNS_MAX: u64 = 10_000;
 /// More bad fields than this are not worth telling.
 const ERRORS_MAX: usize = 30;
 /// A field's name is repeated to its author; a longer one is no field's.
 const FIELD_CHARS_MAX: usize = 100;
-/// A week.
-const MINUTES_MAX: u64 = 7 * 24 * 60;
 
 /// What the operator allows to be asked for.
 #[derive(Debug, Clone, Default)]
@@ -272,11 +268,11 @@ impl Reader<'_> {
             None => return Budget::default(),
             Some((_, Value::Object(fields))) => fields,
             Some(_) => {
-                self.refuse("budget", "must be an object of `tokens`, `turns`, `minutes`");
+                self.refuse("budget", "must be an object of `usd`, `tokens`, `turns`, `minutes`");
                 return Budget::default();
             }
         };
-        let mut bound = |reader: &mut Self, name: &str, max: u64| {
+        let mut whole = |reader: &mut Self, name: &str, max: u64| {
             let value = fields.remove(name)?;
             let number = value.as_u64().filter(|n| (1..=max).contains(n));
             if number.is_none() {
@@ -284,13 +280,21 @@ impl Reader<'_> {
             }
             number
         };
-        let tokens = bound(self, "tokens", u64::MAX);
-        let turns = bound(self, "turns", TURNS_MAX).and_then(|n| u32::try_from(n).ok());
-        let minutes = bound(self, "minutes", MINUTES_MAX).and_then(|n| u32::try_from(n).ok());
+        let tokens = whole(self, "tokens", Budget::TOKENS_MAX);
+        let turns = whole(self, "turns", Budget::TURNS_MAX.into()).and_then(|n| u32::try_from(n).ok());
+        let minutes = whole(self, "minutes", Budget::MINUTES_MAX.into()).and_then(|n| u32::try_from(n).ok());
+        let usd = fields.remove("usd").and_then(|value| {
+            let usd = value.as_f64().filter(|usd| Budget::takes_usd(*usd));
+            if usd.is_none() {
+                let message = format!("must be a number of US dollars above 0, at most {}", Budget::USD_MAX);
+                self.refuse("budget.usd", message);
+            }
+            usd
+        });
         for name in fields.keys() {
             self.refuse(&format!("budget.{name}"), "is not a known field");
         }
-        Budget { tokens, turns, minutes }
+        Budget { usd, tokens, turns, minutes }
     }
 }
 

@@ -42,6 +42,41 @@ async fn the_turns_and_the_tokens_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_agent_is_told_once_of_each_budget_that_nears_its_end() {
+    let world = World::new(
+        (0..20).map(|n| calls([("bash", [r#"{"command":"a"}"#, r#"{"command":"b"}"#][n / 2 % 2])])),
+    );
+    let stop = world.work(Budget { turns: Some(10), tokens: Some(1000), ..Budget::default() }).await;
+    assert_ended_by(Limit::Turns, &stop, &world);
+    assert_eq!(world.reached(), "10 turns");
+    let told = world.told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("Nearly used up of what this session may use: 8 of 10 turns. Come to an end now")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_of_dollars_ends_the_work_and_money_that_cannot_be_counted_is_not_spent() {
+    let costs = |usd| {
+        let mut reply = calls([LOOK]);
+        reply.usage.usd = usd;
+        reply
+    };
+    let budget = Budget { usd: Some(1.0), ..Budget::default() };
+    let world = World::new([costs(Some(0.5)), costs(Some(0.4)), costs(Some(0.1)), costs(Some(0.1))]);
+    let stop = world.work(budget).await;
+    assert_ended_by(Limit::Usd, &stop, &world);
+    assert_eq!((world.finished().len(), world.reached().as_str()), (3, "$1.00"));
+    assert!(world.told()[0].contains("$0.90 of $1.00"), "{:?}", world.told());
+
+    let world = World::new([costs(None), costs(None)]);
+    let stop = world.work(budget).await;
+    assert_ended_by(Limit::Usd, &stop, &world);
+    assert_eq!(world.finished().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_that_does_not_answer_ends_with_the_time() {
     let world = World::new([]);
     let begun = tokio::time::Instant::now();

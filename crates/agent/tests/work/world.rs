@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use agent::{Bench, Brief, Checkpoint, CheckpointError, Error, Kept, Limits, Stop};
 use async_trait::async_trait;
-use events::{Budget, ChangeList, ChangedPath, Content, Event, Journal, JournalError, Oid, ToolFinished};
+use events::{
+    Bounds, Budget, ChangeList, ChangedPath, Content, Event, Journal, JournalError, Oid, ToolFinished, Whose,
+};
 use model::{Conversation, Live, Message, Model, ModelName, Origin, Part, Reply, ToolCall, Usage, Wire};
 use sandbox::{Command, Ended, FileAnswer, FileTool, Ran, Sandbox, Terms};
 use tokio_util::sync::CancellationToken;
@@ -64,7 +66,8 @@ impl World {
             cancel: &self.cancel,
             command_timeout: Duration::from_secs(600),
         };
-        let limits = Limits::starting_now(&budget, Duration::from_secs(3600));
+        let bounds = Bounds::smallest(&[(Whose::Request, budget)]);
+        let limits = Limits::starting_now(bounds, Duration::from_secs(3600));
         agent::work(&Brief::default(), &bench, &limits).await
     }
 
@@ -87,6 +90,20 @@ impl World {
         let finished =
             |did| if let Did::Recorded(Event::ToolFinished(done)) = did { Some(done) } else { None };
         self.did().into_iter().filter_map(finished).collect()
+    }
+
+    /// What the model was told that no call of its had asked for.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let told = |did| if let Did::Recorded(Event::AgentTold(told)) = did { Some(told.text) } else { None };
+        self.did().into_iter().filter_map(told).collect()
+    }
+
+    /// What is said of the limit that ended the work, which is the last thing written down.
+    pub(crate) fn reached(&self) -> String {
+        match self.did().pop() {
+            Some(Did::Recorded(Event::LimitReached(reached))) => reached.about,
+            last => panic!("{last:?}"),
+        }
     }
 
     /// The last message that the model was asked with.

@@ -55,6 +55,9 @@ pub(crate) struct Run {
     /// A command to run on the finished work; its result stands in the pull request (repeatable)
     #[arg(long = "check", value_name = "CMD")]
     checks: Vec<String>,
+    /// End after so many US dollars, and land what exists as a draft
+    #[arg(long, value_name = "USD")]
+    max_usd: Option<f64>,
     /// End after so many tokens, and land what exists as a draft
     #[arg(long, value_name = "N")]
     max_tokens: Option<u64>,
@@ -173,9 +176,14 @@ fn body(asked: &Run) -> Result<Value> {
         PublishFlag::Patch => "patch",
     };
     fields.insert("publish".into(), json!(publish));
-    let bounds = [("tokens", asked.max_tokens), ("turns", asked.max_turns), ("minutes", asked.max_minutes)];
+    let bounds = [
+        ("usd", asked.max_usd.map(|usd| json!(usd))),
+        ("tokens", asked.max_tokens.map(|tokens| json!(tokens))),
+        ("turns", asked.max_turns.map(|turns| json!(turns))),
+        ("minutes", asked.max_minutes.map(|minutes| json!(minutes))),
+    ];
     let budget: Map<String, Value> =
-        bounds.into_iter().filter_map(|(name, bound)| Some((name.to_owned(), json!(bound?)))).collect();
+        bounds.into_iter().filter_map(|(name, bound)| Some((name.to_owned(), bound?))).collect();
     fields.insert("budget".into(), Value::Object(budget));
     Ok(Value::Object(fields))
 }

@@ -74,6 +74,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "seconds that a session's sandbox may live; the agent is ended a minute or more before, so that its work is landed",
     ),
     plain("BACKSPACE_COMMAND_TIMEOUT", "300", "seconds that a single command may run"),
+    plain(
+        "BACKSPACE_MAX_USD",
+        "none",
+        "US dollars that any session may use; models must have a known price then",
+    ),
+    plain("BACKSPACE_MAX_TOKENS", "none", "tokens that any session may use, cached ones included"),
+    plain("BACKSPACE_MAX_TURNS", "500", "replies of the model that any session may use"),
+    plain(
+        "BACKSPACE_MAX_MINUTES",
+        "none",
+        "minutes that any session's agent may work; SANDBOX_TIMEOUT bounds them as well",
+    ),
     plain("BACKSPACE_HOME", "$XDG_STATE_HOME/backspace", "folder of the database, mirrors and base trees"),
     plain("DATABASE_URL", "sqlite: in BACKSPACE_HOME", "`sqlite:PATH`"),
     Setting {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use events::{CheckPhase, Entry, Event, Shown, escape_control};
+use events::{CheckPhase, Entry, Event, LimitReached, Shown, escape_control};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output;
@@ -104,8 +104,8 @@ fn lines(event: &Event) -> String {
         }
         Event::ModelRetried(retried) => format!("  {YELLOW}{}{YELLOW:#}", one_line(&retried.reason)),
         Event::Warned(warned) => format!("  {YELLOW}warning: {}{YELLOW:#}", one_line(&warned.message)),
-        Event::LimitReached(reached) => {
-            format!("  {YELLOW}the budget of {} is used up{YELLOW:#}", reached.limit.as_str())
+        Event::LimitReached(LimitReached { limit, about, .. }) => {
+            format!("  {YELLOW}{} ends the work: {}{YELLOW:#}", limit.cause(), one_line(about))
         }
         Event::PullRequestOpened(opened) => format!("  {GREEN}open:{GREEN:#} {}", one_line(&opened.title)),
         Event::SessionRequested(_)

@@ -21,8 +21,7 @@ pub(super) fn print(id: SessionId, ended: &SessionEnded) {
             output::say(format_args!("{BOLD}Nothing to change.{BOLD:#} {}", escape_control(summary)));
         }
         Outcome::Budget { limit, delivery } => {
-            let limit = limit.as_str();
-            output::say(format_args!("{BOLD}The budget of {limit} ended the session.{BOLD:#}"));
+            output::say(format_args!("{BOLD}{} ended the session.{BOLD:#}", limit.cause()));
             match delivery {
                 Some(delivery) => delivered(delivery),
                 None => output::say("Nothing had changed by then."),

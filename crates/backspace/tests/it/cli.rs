@@ -103,6 +103,8 @@ fn wrong_usage_says_what_is_wrong_and_starts_nothing() {
         (vec!["run", "o/n", "x", "--branch=-x"], "--branch a branch name does not begin with `-`"),
         (vec!["run", "o/n", "x", "--provider", "abacus"], "--provider is not a configured provider"),
         (vec!["run", "o/n", "x", "--max-turns", "0"], "--max-turns must be a whole number from 1"),
+        (vec!["run", "o/n", "x", "--max-usd", "0"], "--max-usd must be a number of US dollars above 0"),
+        (vec!["run", "o/n", "x", "--max-usd", "much"], "invalid value 'much' for '--max-usd <USD>'"),
         (vec!["run", "o/n", "x"], "no model provider is configured. Set ANTHROPIC_API_KEY"),
         (vec!["run", "o/n"], "PROMPT"),
         (vec!["serve", "--listen", "0.0.0.0:0"], "BACKSPACE_API_TOKEN"),
@@ -117,6 +119,24 @@ fn wrong_usage_says_what_is_wrong_and_starts_nothing() {
     let misspelt =
         backspace(home.path()).env("BACKSPACE_REPO", "x").args(["run", "o/n", "x"]).output().unwrap();
     assert!(text(&misspelt.stderr).contains("BACKSPACE_REPO, which is no setting"), "{misspelt:?}");
+}
+
+#[test]
+fn an_operator_s_bound_that_can_be_none_is_refused_at_the_start() {
+    let home = tempfile::tempdir().unwrap();
+    for (name, bound, said) in [
+        ("BACKSPACE_MAX_USD", "0", "must be above 0"),
+        ("BACKSPACE_MAX_USD", "NaN", "must be above 0"),
+        ("BACKSPACE_MAX_USD", "much", "is `much`"),
+        ("BACKSPACE_MAX_TOKENS", "0", "must be a whole number from 1 to 9007199254740992"),
+        ("BACKSPACE_MAX_TURNS", "-1", "is `-1`"),
+        ("BACKSPACE_MAX_MINUTES", "99999", "must be a whole number from 1 to 10080"),
+    ] {
+        let done = backspace(home.path()).env(name, bound).args(["run", "o/n", "x"]).output().unwrap();
+        let err = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{name}={bound}: {err}");
+        assert!(err.contains(name) && err.contains(said), "{name}={bound}: {err}");
+    }
 }
 
 #[test]

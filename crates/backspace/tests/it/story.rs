@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{Event, FailureCode, Outcome, Saved, Step, Target};
+use events::{Budget, Event, FailureCode, Limit, Outcome, Saved, Step, Target};
 use fakes::forge::Bend;
 use serde_json::json;
 
@@ -76,6 +76,41 @@ async fn a_budget_without_work_opens_nothing() {
     let entries = world.run(json!({ "budget": { "turns": 1 } })).await;
     assert!(matches!(outcome(&entries), Outcome::Budget { delivery: None, .. }), "{:?}", outcome(&entries));
     assert!(world.forge.as_ref().unwrap().pull_requests("octo/calc").await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_narrows_what_may_be_used_up() {
+    let mut bent = Bent::replies(good_replies());
+    bent.budget = Budget { turns: Some(3), minutes: Some(10), ..Budget::default() };
+    let world = World::local(bent).await;
+    world.commit(".backspace/config.toml", "[budget]\nturns = 2\nminutes = 20\n\n[budgt]\nturns = 1\n");
+    let entries = world.run(json!({ "budget": { "turns": 4 } })).await;
+    insta::assert_snapshot!(world.told(&entries));
+    let Outcome::Budget { limit: Limit::Turns, delivery: Some(delivery) } = outcome(&entries) else {
+        panic!()
+    };
+    let Target::PullRequest { url, draft: true, .. } = &delivery.target else { panic!("{delivery:?}") };
+    let page = std::fs::read_to_string(url.strip_prefix("file://").unwrap()).unwrap();
+    let unfinished = "The budget of turns ended the work (2 turns, set by the repository)";
+    assert!(page.contains(unfinished) && page.contains("| `sh test.sh` | 1 |"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_goes_in_circles_is_told_and_what_exists_is_landed() {
+    let plan = tool("plan", json!({ "steps": [{ "text": "Say what it does", "done": false }] }));
+    let again = (0..20).map(|_| calls([bash("grep -rn nothing .")]));
+    let world = World::local(Bent::replies([calls([the_fix(), plan])].into_iter().chain(again))).await;
+    let entries = world.run(json!({})).await;
+    insta::assert_snapshot!(world.told(&entries));
+    let Outcome::Budget { limit: Limit::Stuck, delivery: Some(delivery) } = outcome(&entries) else {
+        panic!()
+    };
+    let Target::PullRequest { url, draft: true, .. } = &delivery.target else { panic!("{delivery:?}") };
+    let page = std::fs::read_to_string(url.strip_prefix("file://").unwrap()).unwrap();
+    assert!(
+        page.contains("Going in circles ended the work") && page.contains("- [ ] Say what it does"),
+        "{page}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

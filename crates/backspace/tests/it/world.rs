@@ -35,6 +35,8 @@ pub(crate) struct Bent {
     pub(crate) replies: Vec<Value>,
     pub(crate) sandbox: sandbox::namespaces::Config,
     pub(crate) policy: sandbox::Policy,
+    /// The operator's.
+    pub(crate) budget: events::Budget,
     pub(crate) running_max: usize,
 }
 
@@ -44,6 +46,7 @@ impl Bent {
             replies: replies.into_iter().collect(),
             sandbox: sandbox::namespaces::Config::default(),
             policy: sandbox::Policy { work_bytes_max: 256 << 20, ..sandbox::Policy::default() },
+            budget: events::Budget::default(),
             running_max: 4,
         }
     }
@@ -114,6 +117,7 @@ impl World {
             shelf,
             providers: Providers(vec![provider]),
             retry: model::Policy::default(),
+            budget: bent.budget,
             sandbox: sandbox::Config::Namespaces(bent.sandbox),
             policy: bent.policy,
             command_timeout: Duration::from_secs(60),
@@ -197,6 +201,16 @@ impl World {
         });
         let key = regex::Regex::new(r"calc-[0-9a-f]{8}").unwrap();
         key.replace_all(&text, "calc-KEY").into_owned()
+    }
+
+    /// Commits `text` as the file at `path` to a world's repository that is a folder.
+    pub(crate) fn commit(&self, path: &str, text: &str) {
+        let folder = Path::new(&self.repository);
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        git(folder, &["add", "--all"]);
+        git(folder, &["commit", "--quiet", "--message=Add a file"]);
     }
 
     /// What git says in the world's repository.

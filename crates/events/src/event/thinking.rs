@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::Limit;
+use crate::{Bounds, Limit, Whose};
 
 /// See [`crate::Event::AgentBriefed`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub struct AgentBriefed {
     pub task: String,
     /// The tools' names.
     pub tools: Vec<String>,
+    /// What the agent may use up, and who says so.
+    #[serde(default, skip_serializing_if = "Bounds::is_empty")]
+    pub bounds: Bounds,
 }
 
 /// See [`crate::Event::ModelReplied`].
@@ -118,6 +121,12 @@ pub struct AgentTold {
 pub struct LimitReached {
     /// Which bound.
     pub limit: Limit,
+    /// Who set it; nothing for [`Limit::Stuck`], which nobody sets.
+    #[serde(default)]
+    pub whose: Option<Whose>,
+    /// The bound with its unit, or what the agent repeated; for people.
+    #[serde(default)]
+    pub about: String,
 }
 
 #[cfg(test)]

@@ -22,11 +22,12 @@ pub(super) fn of<'a>(entry: &'a Entry, ended: &'a SessionEnded) -> Parts<'a> {
         }
         Outcome::Budget { limit, delivery: None } => {
             let message = format!("{} Nothing had been changed.", budget(*limit));
-            complete(message, empty(id, "budget", telemetry))
+            complete(message, Complete { limit: Some(limit.as_str()), ..empty(id, "budget", telemetry) })
         }
         Outcome::Budget { limit, delivery: Some(delivery) } => {
             let message = format!("{}\n\n{}\n\n{}", delivered(delivery), budget(*limit), delivery.summary);
-            complete(message, delivered_fields(id, "budget", delivery, telemetry))
+            let fields = delivered_fields(id, "budget", delivery, telemetry);
+            complete(message, Complete { limit: Some(limit.as_str()), ..fields })
         }
         Outcome::Cancelled { saved } => {
             let message = format!("The session was cancelled{}", whereabouts(saved.as_ref()));
@@ -88,7 +89,7 @@ fn delivered(delivery: &Delivery) -> String {
 }
 
 fn budget(limit: Limit) -> String {
-    format!("The budget of {} ended the session; this is what existed then.", limit.as_str())
+    format!("{} ended the session; this is what existed then.", limit.cause())
 }
 
 /// The end of a sentence that says why there is no success.
@@ -143,6 +144,7 @@ fn empty<'a>(id: SessionId, outcome: &'static str, telemetry: Telemetry<'a>) -> 
     Complete {
         status: "success",
         outcome,
+        limit: None,
         session_id: id.to_string(),
         pr_url: None,
         number: None,

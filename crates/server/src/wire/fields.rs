@@ -181,6 +181,12 @@ pub(crate) struct Tokens {
 pub(crate) struct Warning<'a> {
     /// The class, for programs; `model_retry` and `budget` among them.
     pub(crate) code: &'a str,
+    /// With `budget`: which limit was reached, as in the final event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<&'static str>,
+    /// With `budget`: who set it: `request`, `repository`, `operator`, `service`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) whose: Option<&'static str>,
 }
 
 /// A pull request is open on the branch and was read back.
@@ -207,6 +213,9 @@ pub(crate) struct Complete<'a> {
     pub(crate) status: &'static str,
     /// `pull_request`, `branch`, `patch`, `unchanged`, `budget`.
     pub(crate) outcome: &'static str,
+    /// With the outcome `budget`: `usd`, `tokens`, `turns`, `minutes`, or `stuck` when the agent went in circles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<&'static str>,
     /// The session's id.
     pub(crate) session_id: String,
     /// The pull request's address.

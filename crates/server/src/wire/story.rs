@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use events::{
     AttemptStarted, BaseChosen, BranchPushed, CancelRequested, CommitMade, LimitReached, PullRequestOpened,
-    SandboxOpened, SessionId, SessionRequested, StepStarted, Target,
+    SandboxOpened, SessionId, SessionRequested, StepStarted, Target, Whose,
 };
 
 use super::Parts;
@@ -71,14 +71,19 @@ pub(super) fn cancel(asked: &CancelRequested) -> Parts<'_> {
 }
 
 pub(super) fn limit(reached: &LimitReached) -> Parts<'_> {
-    warning(
-        "budget",
-        format!("The budget of {} is used up; what exists is landed", reached.limit.as_str()).into(),
-    )
+    let LimitReached { limit, whose, about } = reached;
+    let about = match whose {
+        Some(whose) => format!(" ({about}, set by the {})", whose.as_str()),
+        None if about.is_empty() => String::new(),
+        None => format!(" ({about})"),
+    };
+    let message = format!("{} ends the work{about}; what exists is landed", limit.cause());
+    let fields = Warning { code: "budget", limit: Some(limit.as_str()), whose: whose.map(Whose::as_str) };
+    ("Warning".into(), message.into(), Fields::Warning(fields))
 }
 
 pub(super) fn warning<'a>(code: &'a str, message: Cow<'a, str>) -> Parts<'a> {
-    ("Warning".into(), message, Fields::Warning(Warning { code }))
+    ("Warning".into(), message, Fields::Warning(Warning { code, limit: None, whose: None }))
 }
 
 fn status(message: String, fields: Status<'_>) -> Parts<'_> {

@@ -31,7 +31,12 @@ fn beginning() -> Vec<Event> {
             enforced: vec!["no network".into(), "no capabilities".into()],
             soft: vec!["memory".into()],
         }),
-        Event::AgentBriefed(AgentBriefed { system: "s".into(), task: "t".into(), tools: vec![] }),
+        Event::AgentBriefed(AgentBriefed {
+            system: "s".into(),
+            task: "t".into(),
+            tools: vec![],
+            bounds: Bounds::default(),
+        }),
     ]
 }
 
@@ -121,7 +126,16 @@ fn delivery() -> Vec<Event> {
             message: "A submodule stays as it is".into(),
         }),
         Event::CancelRequested(CancelRequested { reason: "asked".into() }),
-        Event::LimitReached(LimitReached { limit: Limit::Turns }),
+        Event::LimitReached(LimitReached {
+            limit: Limit::Turns,
+            whose: Some(Whose::Repository),
+            about: "40 turns".into(),
+        }),
+        Event::LimitReached(LimitReached {
+            limit: Limit::Stuck,
+            whose: None,
+            about: "the same again".into(),
+        }),
     ]
 }
 

@@ -159,6 +159,7 @@ async fn ports(home: PathBuf, gate: Arc<Semaphore>) -> Ports {
         shelf,
         providers: Providers(vec![provider]),
         retry: model::Policy::default(),
+        budget: events::Budget::default(),
         sandbox: sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
         policy: sandbox::Policy::default(),
         command_timeout: Duration::from_secs(1),

@@ -1,4 +1,4 @@
-use events::{Address, Hosts};
+use events::{Actor, Address, CheckPhase, Hosts, PlanStep, Tenant, ToolFinished, Whose};
 
 use super::*;
 
@@ -66,6 +66,7 @@ fn the_model_s_words_have_no_powers() {
 fn code_between_fences_keeps_all_but_references() {
     let out = defuse::defuse("1. Run\n   ~~~sh\n   npm i @o/n # 1\n   <b> fixes #2\n   ```\n   ~~~\n@you");
     assert_eq!(out, "1. Run\n````sh\nnpm i @o/n # 1\n<b> fixes #\u{200b}2\n```\n````\n@\u{200b}you");
+    assert_eq!(defuse::defuse("```GH-7\nx\n```"), "```\nx\n```");
     let open = defuse::defuse("```\n@you");
     assert!(!open.contains("```") && !open.contains("@you"), "an open fence swallows what follows: {open}");
 }
@@ -92,6 +93,91 @@ fn what_has_no_evidence_says_so() {
     let body = body(&told);
     assert!(body.contains("**not checked**") && body.contains("### What is left"), "{body}");
     assert!(body.trim_end().ends_with(&marker(told.session)), "{body}");
+}
+
+/// A log of these events.
+fn log(events: impl IntoIterator<Item = Event>) -> Vec<Entry> {
+    let entry = |(event, seq)| Entry {
+        tenant: Tenant::default(),
+        session: SessionId::new(1, 2),
+        seq,
+        attempt: 1,
+        at_us: 0,
+        actor: Actor::Agent,
+        event,
+    };
+    events.into_iter().zip(1..).map(entry).collect()
+}
+
+fn tool(shown: Shown) -> Event {
+    Event::ToolFinished(ToolFinished {
+        call_id: String::new(),
+        tool: String::new(),
+        result: String::new(),
+        failed: false,
+        shown,
+        saved: None,
+        duration_ms: 0,
+    })
+}
+
+fn ran(command: &str, exit_code: i32) -> Event {
+    tool(Shown::Bash { command: command.to_owned(), output: String::new(), exit_code })
+}
+
+fn plan(steps: &[(&str, bool)]) -> Event {
+    let steps = steps.iter().map(|(text, done)| PlanStep { text: (*text).to_owned(), done: *done }).collect();
+    tool(Shown::Plan { steps })
+}
+
+fn unfinished(limit: Limit, entries: &[Entry]) -> String {
+    let request = request("Do it");
+    let session = SessionId::new(1, 2);
+    body(&Told { request: &request, session, summary: "", limit: Some(limit), entries })
+}
+
+#[test]
+fn what_is_left_is_the_open_steps_and_what_failed_last() {
+    let check = CheckRan {
+        command: "make lint".to_owned(),
+        exit_code: 2,
+        output: String::new(),
+        phase: CheckPhase::After,
+        duration_ms: 0,
+    };
+    let reached =
+        LimitReached { limit: Limit::Turns, whose: Some(Whose::Repository), about: "8 turns".to_owned() };
+    let entries = log([
+        plan(&[("Everything", false)]),
+        ran("make test", 1),
+        ran("make build", 1),
+        ran("make build", 0),
+        plan(&[("Look", true), ("Write @octocat a test", false), ("Fix it", false)]),
+        ran("make test", 2),
+        Event::LimitReached(reached),
+        Event::CheckRan(check),
+    ]);
+    let body = unfinished(Limit::Turns, &entries);
+    let begins =
+        "> **Unfinished.** The budget of turns ended the work (8 turns, set by the repository); this is what";
+    assert!(body.starts_with(begins), "{body}");
+    let left = body.split("### What is left\n\n").nth(1).unwrap();
+    let left = left.split("<details>").next().unwrap();
+    let expected = "- [ ] Write @\u{200b}octocat a test\n- [ ] Fix it\n\nThese failed when they last ran:\n\n\
+        | command | exit code | log entry |\n|---|---|---|\n| `make test` | 2 | 6 |\n| `make lint` | 2 | 8 |\n\n";
+    assert_eq!(left, expected);
+}
+
+#[test]
+fn what_is_left_says_so_when_nobody_knows() {
+    let reached = LimitReached { limit: Limit::Stuck, whose: None, about: "the same call (bash)".to_owned() };
+    let body = unfinished(Limit::Stuck, &log([Event::LimitReached(reached), plan(&[("All", true)])]));
+    assert!(
+        body.starts_with("> **Unfinished.** Going in circles ended the work (the same call (bash)); this"),
+        "{body}"
+    );
+    assert!(body.contains("### What is left\n\nAll steps of the agent's plan are done, but"), "{body}");
+    assert!(!body.contains("These failed"), "{body}");
 }
 
 #[test]

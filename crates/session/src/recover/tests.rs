@@ -127,6 +127,7 @@ impl World {
             shelf,
             providers: Providers::default(),
             retry: model::Policy::default(),
+            budget: events::Budget::default(),
             sandbox: sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
             policy: sandbox::Policy::default(),
             command_timeout: Duration::from_secs(60),

@@ -34,12 +34,29 @@ fn the_smallest_request_has_the_defaults() {
 
 #[test]
 fn every_bad_field_is_named_at_once() {
-    let body = r#"{"repoUrl":7,"prompt":"  ","branch":"-x","draft":"yes","checks":"ls","budget":{"turns":0,"usd":1},"nope":1}"#;
+    let body = r#"{"repoUrl":7,"prompt":"  ","branch":"-x","draft":"yes","checks":"ls","budget":{"turns":0,"usd":0,"eur":1},"nope":1}"#;
     let named: Vec<String> = fields(body).into_iter().map(|(field, _)| field).collect();
     assert_eq!(
         named,
-        ["repoUrl", "prompt", "branch", "draft", "checks", "budget.turns", "budget.usd", "nope"]
+        [
+            "repoUrl",
+            "prompt",
+            "branch",
+            "draft",
+            "checks",
+            "budget.turns",
+            "budget.usd",
+            "budget.eur",
+            "nope"
+        ]
     );
+}
+
+#[test]
+fn a_budget_may_have_all_four_bounds() {
+    let body = r#"{"repoUrl":"https://github.com/o/n","prompt":"p","budget":{"usd":0.5,"tokens":9,"turns":8,"minutes":7}}"#;
+    let budget = parse(body.as_bytes(), &rules()).unwrap().budget;
+    assert_eq!(budget, Budget { usd: Some(0.5), tokens: Some(9), turns: Some(8), minutes: Some(7) });
 }
 
 #[test]

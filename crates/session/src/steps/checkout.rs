@@ -5,6 +5,7 @@ use repo::{BaseTree, Mirror, Ran, Source};
 
 use super::Place;
 use crate::failure;
+use crate::repository_config::RepositoryConfig;
 use crate::run::Story;
 
 /// The code that the session starts from.
@@ -14,6 +15,8 @@ pub(crate) struct Checkout {
     pub(crate) base: Branch,
     pub(crate) commit: Oid,
     pub(crate) tree: BaseTree,
+    /// What the repository asks for.
+    pub(crate) config: RepositoryConfig,
 }
 
 pub(crate) async fn checkout(story: &Story, place: &Place) -> Result<Checkout, Failure> {
@@ -44,7 +47,12 @@ pub(crate) async fn checkout(story: &Story, place: &Place) -> Result<Checkout, F
     }));
     story.record(STEP, events).await?;
     let tree = mirror.base_tree(&commit, &base).await.map_err(|error| failure::of_repo(STEP, &error))?;
-    Ok(Checkout { source, mirror, base, commit, tree })
+    // The lowest layer is the checkout; what lies over it is the throw-away `.git`.
+    let config = tree.layers.last().map(|root| RepositoryConfig::read(root)).unwrap_or_default();
+    for problem in &config.problems {
+        story.warn(STEP, "repository_config", problem.clone()).await?;
+    }
+    Ok(Checkout { source, mirror, base, commit, tree, config })
 }
 
 /// A git command of ours, for the log.

@@ -72,8 +72,7 @@ fn words(story: &Story, stop: &Stop) -> Words {
     let (title, summary, limit) = match stop {
         Stop::Finished(finish) => (finish.title.as_str(), finish.summary.clone(), None),
         Stop::LimitReached(limit) => {
-            let summary =
-                format!("The work was ended by its budget ({}) before the agent finished.", limit.as_str());
+            let summary = format!("{} ended the work before the agent finished.", limit.cause());
             ("", summary, Some(*limit))
         }
         Stop::Cancelled => ("", "The session was cancelled before the agent finished.".to_owned(), None),

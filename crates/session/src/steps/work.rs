@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use agent::{Bench, Brief, Instructions, Limits, Stop};
-use events::{Failure, FailureCode, Limit, Oid, Outcome, Step};
+use events::{Bounds, Failure, FailureCode, Limit, Oid, Outcome, Step, Whose};
 use sandbox::Sandbox;
 
 use super::Checkout;
@@ -37,8 +37,9 @@ pub(crate) async fn work(
     sandbox: &dyn Sandbox,
 ) -> Result<Worked, Failure> {
     const STEP: Step = Step::Work;
-    story.begin(STEP, "The agent is at work").await?;
     let request = &story.request;
+    let bounds = bounds(story, checkout);
+    story.begin(STEP, begun(&bounds)).await?;
     let config = story.ports.providers.choose(request.provider.as_deref(), request.model.as_deref());
     let config = config.map_err(|error| Failure {
         hint: Some("Set ANTHROPIC_API_KEY or OPENAI_API_KEY.".to_owned()),
@@ -65,7 +66,7 @@ pub(crate) async fn work(
     };
     let policy = &story.ports.policy;
     let time = agent_time(policy.lifetime, story.ports.command_timeout, request.checks.len());
-    let limits = Limits::starting_now(&request.budget, time);
+    let limits = Limits::starting_now(bounds, time);
     let stop = agent::work(&brief(story, checkout), &bench, &limits).await;
     let tree = keeper.close().await;
     let stop = stop.map_err(|error| failure::of_agent(&error))?;
@@ -87,6 +88,21 @@ pub(crate) fn nothing_changed(stop: &Stop) -> Outcome {
 
 fn budget_without_work(limit: Limit) -> Outcome {
     Outcome::Budget { limit, delivery: None }
+}
+
+/// What the session may use up: the smallest of what was asked for and what repository and operator allow.
+fn bounds(story: &Story, checkout: &Checkout) -> Bounds {
+    Bounds::smallest(&[
+        (Whose::Request, story.request.budget),
+        (Whose::Repository, checkout.config.budget),
+        (Whose::Operator, story.ports.budget),
+    ])
+}
+
+fn begun(bounds: &Bounds) -> String {
+    let bounds = bounds.in_words().join(", ");
+    let within = if bounds.is_empty() { bounds } else { format!(", within {bounds}") };
+    format!("The agent is at work{within}")
 }
 
 /// How long the agent may work in a sandbox that lives for `lifetime` and is to run `checks` after it. However long the
