@@ -25,7 +25,7 @@ pub(crate) struct Probed {
 /// As [`sandbox::open`]; and when the command does not run.
 pub(crate) async fn sandbox(config: &Config, policy: &Policy, home: &Path) -> Result<Probed> {
     let empty = tempfile::tempdir_in(home).context("cannot make a folder")?;
-    let tree = Tree { layers: vec![empty.path().to_owned()] };
+    let tree = Tree::of(vec![empty.path().to_owned()]);
     let sandbox = sandbox::open(config, &tree, policy).await?;
     let command = sandbox::Command {
         script: "command -v python3 node cargo go java || true".to_owned(),

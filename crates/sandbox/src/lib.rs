@@ -3,6 +3,7 @@
 
 mod calls;
 mod content;
+mod export;
 mod filter;
 mod folder;
 pub mod namespaces;
@@ -10,7 +11,7 @@ mod program;
 mod upper;
 mod user;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,9 +48,32 @@ pub fn versions(config: &Config) -> Vec<String> {
 /// The files that a sandbox starts from. Nothing inside can change them.
 #[derive(Debug, Clone)]
 pub struct Tree {
-    /// Read-only folders laid over each other, the uppermost first: a throw-away `.git`, then the checked-out base.
+    /// Read-only folders laid over each other, the uppermost first: what setup added, a throw-away `.git`, then the
+    /// checked-out base.
     pub layers: Vec<PathBuf>,
+    /// The read-only folder that the home folder starts from; it starts empty without.
+    pub home: Option<PathBuf>,
 }
+
+impl Tree {
+    /// `layers`, the uppermost first, and an empty home folder.
+    pub fn of(layers: Vec<PathBuf>) -> Self {
+        Self { layers, home: None }
+    }
+
+    /// The same with what [`Sandbox::export`] wrote into `folder` laid over it.
+    #[must_use]
+    pub fn with_exported(mut self, folder: &Path) -> Self {
+        self.layers.insert(0, folder.join(EXPORTED_WORK));
+        self.home = Some(folder.join(EXPORTED_HOME));
+        self
+    }
+}
+
+/// What was added to the work tree, in the folder of an export.
+pub const EXPORTED_WORK: &str = "work";
+/// What was added to the home folder, in the folder of an export.
+pub const EXPORTED_HOME: &str = "home";
 
 /// What a sandbox may use. One value, made at the edge.
 #[derive(Debug, Clone)]
@@ -114,11 +138,44 @@ pub trait Sandbox: Send + Sync {
     /// [`Error::Changed`] when it is no longer what the list said.
     async fn content(&self, path: &ChangedPath, bytes_max: u64) -> Result<Content, Error>;
 
+    /// Ends every process inside, and writes what they added to work tree and home folder into the folder `into`, which
+    /// is made, for [`Tree::with_exported`]. Paths of the base stay as the base has them, `.git` at the root is left
+    /// out, and what is neither file, folder nor link is passed over. Runs no command afterwards.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] when there is more than `allowance`. What was written until an error is the caller's to
+    /// remove.
+    async fn export(&self, into: &Path, allowance: Allowance) -> Result<Exported, Error>;
+
     /// Ends every process inside and takes the sandbox down; nothing of it stays on the machine. May be called twice.
     async fn close(&self) -> Result<(), Error>;
 
     /// What holds in this sandbox.
     fn terms(&self) -> &Terms;
+}
+
+/// How much an export may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    /// Bytes of all files together.
+    pub bytes_max: u64,
+    /// Files, folders and links.
+    pub entries_max: u64,
+}
+
+/// What was written of what a sandbox added to its base.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Files, folders and links.
+    pub entries: u64,
+    /// Bytes of all files together.
+    pub bytes: u64,
+    /// The topmost paths that are new in the work tree, as bytes that nobody has vetted. Cut after 1,000 and one more.
+    pub roots: Vec<Vec<u8>>,
+    /// Some paths of the base that were changed or deleted inside and are as in the base again.
+    pub undone: Vec<Vec<u8>>,
+    /// How many there are of them. What was in a deleted folder is not counted.
+    pub undone_total: u64,
 }
 
 /// A shell script to run.
@@ -162,6 +219,12 @@ pub enum Error {
     Lost {
         /// What we know of why.
         reason: String,
+    },
+    /// What commands left inside is more than may be exported.
+    #[error("there is too much to be kept: {what}")]
+    TooLarge {
+        /// What is too large, and the bound.
+        what: String,
     },
     /// A path is no longer what it was when listed.
     #[error("a changed file was replaced or grew while it was read")]

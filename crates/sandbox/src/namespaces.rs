@@ -19,8 +19,11 @@ use events::{ChangeList, ChangedPath, Content};
 use rustix::fs::{MemfdFlags, XattrFlags};
 
 use crate::calls::{self, Calls};
-use crate::{Command, Error, Policy, Relay, Sandbox, Terms, Tree, content, filter, folder, upper, user};
-use start::{Belongings, Started};
+use crate::{
+    Allowance, Command, Error, Exported, Policy, Relay, Sandbox, Terms, Tree, content, export, filter,
+    folder, upper, user,
+};
+use start::{Belongings, Started, Uppers};
 
 /// How to open sandboxes of namespaces.
 #[derive(Debug, Clone, Default)]
@@ -107,6 +110,7 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
         filter::programs().map_err(|error| failed("write a system call filter")(io::Error::other(error)))?;
     let orders = Orders {
         layers: tree.layers.iter().map(|layer| launcher::bytes(layer)).collect(),
+        home: tree.home.as_deref().map(launcher::bytes),
         changes: match &belongings.folder {
             None => Ground::Memory { bytes_max: policy.work_bytes_max, inodes_max: policy.work_inodes_max },
             Some(folder) => Ground::Folder(launcher::bytes(&folder.path)),
@@ -212,13 +216,18 @@ impl Ready {
         let socket = socket.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(socket));
         let (from, to) = socket.map_err(failed("talk with a sandbox"))?.into_split();
         let calls = calls::begin(from, to, lifetime, reason);
-        Ok(Namespaces { calls, layers: Arc::new(Layers { upper: started.upper, lower }), belongings, terms })
+        Ok(Namespaces {
+            calls,
+            layers: Arc::new(Layers { uppers: started.uppers, lower }),
+            belongings,
+            terms,
+        })
     }
 }
 
 /// What its changes are read from.
 struct Layers {
-    upper: OwnedFd,
+    uppers: Uppers,
     lower: Vec<OwnedFd>,
 }
 
@@ -242,15 +251,29 @@ impl Sandbox for Namespaces {
     async fn changes(&self) -> Result<ChangeList, Error> {
         let layers = Arc::clone(&self.layers);
         read_aside("list what changed in a sandbox", move || {
-            upper::changes(layers.upper.as_fd(), &layers.lower, upper::PATHS_MAX)
+            upper::changes(layers.uppers.work.as_fd(), &layers.lower, upper::PATHS_MAX)
         })
         .await
     }
 
     async fn content(&self, path: &ChangedPath, bytes_max: u64) -> Result<Content, Error> {
         let (layers, path) = (Arc::clone(&self.layers), path.clone());
-        let read = move || content::read(layers.upper.as_fd(), &path, bytes_max);
+        let read = move || content::read(layers.uppers.work.as_fd(), &path, bytes_max);
         read_aside("read a changed file of a sandbox", read).await?.ok_or(Error::Changed)
+    }
+
+    async fn export(&self, into: &Path, allowance: Allowance) -> Result<Exported, Error> {
+        self.calls.end("what it holds is exported");
+        let (layers, belongings) = (Arc::clone(&self.layers), Arc::clone(&self.belongings));
+        let into = into.to_owned();
+        let export = move || {
+            belongings.lock().unwrap_or_else(PoisonError::into_inner).end();
+            let Uppers { work, home } = &layers.uppers;
+            let added = export::Added { work: work.as_fd(), base: &layers.lower, home: home.as_fd() };
+            export::write(&added, &into, allowance)
+        };
+        let written = tokio::task::spawn_blocking(export).await;
+        written.map_err(|error| failed("write what a sandbox has added")(io::Error::other(error)))?
     }
 
     async fn close(&self) -> Result<(), Error> {

@@ -18,11 +18,11 @@ pub(crate) const PATHS_MAX: usize = 400_000;
 /// Git takes no deeper path (see `events::RepoPath`), and every level holds descriptors open.
 const DEPTH_MAX: usize = 72;
 /// The throw-away repository of the work tree.
-const LEFT_OUT: &[u8] = b".git";
+pub(crate) const LEFT_OUT: &[u8] = b".git";
 
 /// Lists at most `paths_max` changes of `upper` against `lower`, the uppermost layer first.
 pub(crate) fn changes(upper: BorrowedFd<'_>, lower: &[OwnedFd], paths_max: usize) -> io::Result<ChangeList> {
-    let mut walk = Walk { paths: Vec::new(), paths_max, path: Vec::new(), depth: 0 };
+    let mut walk = Walk { paths: Vec::new(), paths_max, way: Way::default() };
     let walked = walk.folder(upper, lower, Below::Merged);
     let truncated = match walked {
         Ok(()) => false,
@@ -77,7 +77,7 @@ enum Below {
 }
 
 /// What the layers below hold at a path.
-enum Lower {
+pub(crate) enum Lower {
     Nothing,
     /// A file or a link.
     Leaf,
@@ -90,34 +90,53 @@ enum Stop {
     Failed(io::Error),
 }
 
-impl From<Errno> for Stop {
-    fn from(errno: Errno) -> Self {
-        Self::Failed(errno.into())
-    }
-}
-
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Failed(error)
     }
 }
 
+/// Where a walk is.
+#[derive(Debug, Default)]
+pub(crate) struct Way {
+    /// Relative to where it began.
+    pub(crate) path: Vec<u8>,
+    /// How many parts the path has.
+    pub(crate) depth: usize,
+}
+
+impl Way {
+    /// Goes to `name` in the folder where the walk is; gives the way back.
+    pub(crate) fn enter(&mut self, name: &[u8]) -> usize {
+        let parent = self.path.len();
+        if parent > 0 {
+            self.path.push(b'/');
+        }
+        self.path.extend_from_slice(name);
+        self.depth += 1;
+        parent
+    }
+
+    pub(crate) fn leave(&mut self, parent: usize) {
+        self.path.truncate(parent);
+        self.depth -= 1;
+    }
+}
+
 struct Walk {
     paths: Vec<ChangedPath>,
     paths_max: usize,
-    /// Where the walk is.
-    path: Vec<u8>,
-    depth: usize,
+    way: Way,
 }
 
 impl Walk {
     fn folder(&mut self, upper: BorrowedFd<'_>, lower: &[OwnedFd], below: Below) -> Result<(), Stop> {
         let mut seen = BTreeSet::new();
         for name in names(upper)? {
-            if !(self.path.is_empty() && name == LEFT_OUT) {
-                let parent = self.enter(&name);
+            if !(self.way.path.is_empty() && name == LEFT_OUT) {
+                let parent = self.way.enter(&name);
                 self.entry(upper, &name, lower, below)?;
-                self.leave(parent);
+                self.way.leave(parent);
             }
             if below == Below::Hidden {
                 seen.insert(name);
@@ -125,9 +144,9 @@ impl Walk {
         }
         if below == Below::Hidden {
             for name in all_names(lower)?.difference(&seen) {
-                let parent = self.enter(name);
+                let parent = self.way.enter(name);
                 self.deleted(find(lower, name)?)?;
-                self.leave(parent);
+                self.way.leave(parent);
             }
         }
         Ok(())
@@ -155,7 +174,7 @@ impl Walk {
             }
             return self.add(kind, stamp(&stat));
         }
-        if self.depth == DEPTH_MAX {
+        if self.way.depth == DEPTH_MAX {
             return self.add(ChangedKind::Special, stamp(&stat));
         }
         let Some(folder) = open_upper(upper, name, &stat)? else {
@@ -181,9 +200,9 @@ impl Walk {
             Lower::Leaf => self.add(ChangedKind::Deleted, Stamp::default()),
             Lower::Folder(layers) => {
                 for name in all_names(&layers)? {
-                    let parent = self.enter(&name);
+                    let parent = self.way.enter(&name);
                     self.deleted(find(&layers, &name)?)?;
-                    self.leave(parent);
+                    self.way.leave(parent);
                 }
                 Ok(())
             }
@@ -194,29 +213,13 @@ impl Walk {
         if self.paths.len() == self.paths_max {
             return Err(Stop::Full);
         }
-        self.paths.push(ChangedPath { path: self.path.clone(), kind, stamp });
+        self.paths.push(ChangedPath { path: self.way.path.clone(), kind, stamp });
         Ok(())
-    }
-
-    /// Goes to `name` in the folder where the walk is; gives the way back.
-    fn enter(&mut self, name: &[u8]) -> usize {
-        let parent = self.path.len();
-        if parent > 0 {
-            self.path.push(b'/');
-        }
-        self.path.extend_from_slice(name);
-        self.depth += 1;
-        parent
-    }
-
-    fn leave(&mut self, parent: usize) {
-        self.path.truncate(parent);
-        self.depth -= 1;
     }
 }
 
 /// What the layers hold at `name`: the uppermost that has it decides, and folders show each other through.
-fn find(layers: &[OwnedFd], name: &[u8]) -> Result<Lower, Stop> {
+pub(crate) fn find(layers: &[OwnedFd], name: &[u8]) -> io::Result<Lower> {
     let mut folders = Vec::new();
     for layer in layers {
         let Some(stat) = look(layer.as_fd(), name)? else {
@@ -238,10 +241,11 @@ fn find(layers: &[OwnedFd], name: &[u8]) -> Result<Lower, Stop> {
     Ok(if folders.is_empty() { Lower::Nothing } else { Lower::Folder(folders) })
 }
 
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+pub(crate) const FOLDER: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Nothing when it has gone meanwhile.
-fn open_upper(parent: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> Result<Option<OwnedFd>, Stop> {
+pub(crate) fn open_upper(parent: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> io::Result<Option<OwnedFd>> {
     if stat.st_mode & 0o500 != 0o500 {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         if let Some(shut) = unless_gone(rustix::fs::openat(parent, name, flags, Mode::empty()))? {
@@ -251,11 +255,11 @@ fn open_upper(parent: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> Result<Option
     unless_gone(rustix::fs::openat(parent, name, FOLDER, Mode::empty()))
 }
 
-fn look(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Stat>, Stop> {
+pub(crate) fn look(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<Stat>> {
     unless_gone(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW))
 }
 
-fn unless_gone<T>(result: rustix::io::Result<T>) -> Result<Option<T>, Stop> {
+fn unless_gone<T>(result: rustix::io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
@@ -263,7 +267,7 @@ fn unless_gone<T>(result: rustix::io::Result<T>) -> Result<Option<T>, Stop> {
     }
 }
 
-fn is_opaque(folder: &OwnedFd) -> Result<bool, Stop> {
+pub(crate) fn is_opaque(folder: &OwnedFd) -> io::Result<bool> {
     let mut value = [0; 2];
     match rustix::fs::fgetxattr(folder, "user.overlay.opaque", &mut value) {
         Ok(length) => Ok(value[..length] == *b"y"),
@@ -273,7 +277,7 @@ fn is_opaque(folder: &OwnedFd) -> Result<bool, Stop> {
     }
 }
 
-fn all_names(layers: &[OwnedFd]) -> Result<BTreeSet<Vec<u8>>, Stop> {
+pub(crate) fn all_names(layers: &[OwnedFd]) -> io::Result<BTreeSet<Vec<u8>>> {
     let mut all = BTreeSet::new();
     for layer in layers {
         all.extend(names(layer.as_fd())?);
@@ -281,7 +285,7 @@ fn all_names(layers: &[OwnedFd]) -> Result<BTreeSet<Vec<u8>>, Stop> {
     Ok(all)
 }
 
-fn names(folder: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Stop> {
+pub(crate) fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
         let entry = entry?;

@@ -74,7 +74,7 @@ pub(crate) fn of_sandbox(step: Step, error: &sandbox::Error) -> Failure {
             Failure { hint: Some(mend.clone()), ..at(step, FailureCode::SandboxUnavailable, reason) }
         }
         sandbox::Error::Lost { .. } => at(step, FailureCode::SandboxLost, chain(error)),
-        sandbox::Error::Changed | sandbox::Error::System { .. } => {
+        sandbox::Error::TooLarge { .. } | sandbox::Error::Changed | sandbox::Error::System { .. } => {
             at(step, FailureCode::Internal, chain(error))
         }
     }

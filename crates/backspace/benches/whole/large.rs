@@ -85,7 +85,7 @@ async fn measure_large() -> Result<Vec<Row>> {
 }
 
 async fn one_session(run: usize, mirror: &Mirror, tree: &BaseTree, times: &mut Times) -> Result<()> {
-    let layers = Tree { layers: tree.layers.clone() };
+    let layers = Tree::of(tree.layers.clone());
     let started = Instant::now();
     let config = Config::Namespaces(namespaces::Config::default());
     let sandbox = sandbox::open(&config, &layers, &Policy::default()).await?;

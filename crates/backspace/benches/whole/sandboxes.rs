@@ -30,7 +30,7 @@ async fn measure_sandboxes() -> Result<Vec<Row>> {
     let folder = machine::folder()?;
     let base = folder.path().join("base");
     repository::small(&base)?;
-    let tree = Tree { layers: vec![base.clone()] };
+    let tree = Tree::of(vec![base.clone()]);
     let (config, policy) = (Config::Namespaces(namespaces::Config::default()), Policy::default());
     let (mut opens, mut closes) = (Vec::new(), Vec::new());
     let mut by_hand = Vec::new();

@@ -73,7 +73,7 @@ pub(crate) async fn run(asked: Sandbox, mut settings: Settings) -> Result<ExitCo
     let timeout = policy.lifetime;
     policy.lifetime += ENDING_MAX;
     let mut ends = Ends::hear()?;
-    let sandbox = sandbox::open(&config, &Tree { layers: vec![folder.clone()] }, &policy).await?;
+    let sandbox = sandbox::open(&config, &Tree::of(vec![folder.clone()]), &policy).await?;
     let (live, printing) = print_pieces();
     let command = sandbox::Command {
         script: script(&asked.command),

@@ -52,6 +52,8 @@ const SCRATCH_OPTIONS: &str = "size=64m,nr_inodes=1000,mode=0755";
 pub struct Orders {
     /// Read-only folders laid over each other, the uppermost first.
     pub layers: Vec<Vec<u8>>,
+    /// The read-only folder that the home folder starts from; an empty one when absent.
+    pub home: Option<Vec<u8>>,
     /// Where changes go.
     pub changes: Ground,
     /// Started by root: become this user and group. Otherwise: take a user namespace.
@@ -83,7 +85,7 @@ pub enum Ground {
 /// What the stage answers before it becomes the launcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// The ground is laid; the overlay's upper folder comes along as a descriptor.
+    /// The ground is laid; the overlay's upper folder and that of the home folder come along as descriptors.
     Laid,
     /// It cannot be.
     Refused {
@@ -128,7 +130,7 @@ pub fn run() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let answered = match lay(&orders) {
-        Ok(upper) => send(stdin.as_fd(), Report::Laid, &[upper.as_fd()]),
+        Ok(Uppers { work, home }) => send(stdin.as_fd(), Report::Laid, &[work.as_fd(), home.as_fd()]),
         Err((step, error)) => {
             let errno = error.raw_os_error().unwrap_or(libc::EIO);
             drop(send(stdin.as_fd(), Report::Refused { step, errno }, &[]));
@@ -150,7 +152,7 @@ fn read_orders(socket: BorrowedFd<'_>) -> io::Result<Option<Orders>> {
 
 fn send(socket: BorrowedFd<'_>, report: Report, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let frame = frame::encode(&report)?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut along = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
         along.push(SendAncillaryMessage::ScmRights(descriptors));
@@ -159,10 +161,16 @@ fn send(socket: BorrowedFd<'_>, report: Report, descriptors: &[BorrowedFd<'_>]) 
     if sent == frame.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
-/// Lays the ground; gives the overlay's upper folder.
-fn lay(orders: &Orders) -> Result<OwnedFd, (Step, io::Error)> {
+/// The folders that hold what is changed inside.
+struct Uppers {
+    work: OwnedFd,
+    home: OwnedFd,
+}
+
+/// Lays the ground; gives the folders of what will be changed.
+fn lay(orders: &Orders) -> Result<Uppers, (Step, io::Error)> {
     enter_namespaces(orders.become_id.is_some())?;
-    let layers = orders.layers.iter().map(|path| open_folder(path));
+    let layers = orders.layers.iter().chain(&orders.home).map(|path| open_folder(path));
     let layers = layers.collect::<io::Result<Vec<_>>>().map_err(at(Step::Layer))?;
     let folder = match &orders.changes {
         Ground::Memory { .. } => None,
@@ -174,21 +182,25 @@ fn lay(orders: &Orders) -> Result<OwnedFd, (Step, io::Error)> {
     lay_scratch(&orders.etc).map_err(at(Step::Scratch))?;
     lay_relays(&relays).map_err(at(Step::Relay))?;
     lay_changes(&orders.changes, folder.as_ref()).map_err(at(Step::Folder))?;
-    let upper = make_writable_folders(orders.become_id).map_err(at(Step::Folder))?;
+    let uppers = make_writable_folders(orders.become_id).map_err(at(Step::Folder))?;
     // Without them a folder that replaces a deleted one fails with an input/output error.
-    rustix::fs::fsetxattr(&upper, "user.overlay.probe", b"y", XattrFlags::empty())
-        .and_then(|()| rustix::fs::fremovexattr(&upper, "user.overlay.probe"))
+    rustix::fs::fsetxattr(&uppers.work, "user.overlay.probe", b"y", XattrFlags::empty())
+        .and_then(|()| rustix::fs::fremovexattr(&uppers.work, "user.overlay.probe"))
         .map_err(|errno| (Step::Attributes, errno.into()))?;
-    let lower = match orders.become_id {
+    let mut lower: Vec<String> = match orders.become_id {
         None => layers.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect(),
         Some(id) => layers::owned_by(&layers, id).map_err(at(Step::LayerOwner))?,
     };
-    mount_overlay(&lower).map_err(at(Step::Overlay))?;
+    let home = lower.split_off(orders.layers.len());
+    mount_overlay(&lower, "upper", WORK_TREE).map_err(at(Step::Overlay))?;
+    if !home.is_empty() {
+        mount_overlay(&home, "home", &format!("{WRITABLE}/home")).map_err(at(Step::Overlay))?;
+    }
     if let Some(id) = orders.become_id {
         become_user(id).map_err(at(Step::Identity))?;
     }
     protect(&orders.filters).map_err(at(Step::Filters))?;
-    Ok(upper)
+    Ok(uppers)
 }
 
 fn at(step: Step) -> impl FnOnce(io::Error) -> (Step, io::Error) {
@@ -270,27 +282,34 @@ fn mount_tmpfs(target: &str, options: &str) -> io::Result<()> {
     Ok(rustix::mount::mount("tmpfs", target, "tmpfs", flags, CString::new(options)?.as_c_str())?)
 }
 
-/// Makes the folders of the quota's file system; opens the overlay's upper one for the trusted side.
-fn make_writable_folders(owner: Option<u32>) -> io::Result<OwnedFd> {
-    for (name, mode) in
-        [("upper", 0o755), ("overlay", 0o700), ("tmp", 0o1777), ("home", 0o755), ("shm", 0o1777)]
-    {
+/// Makes the folders of the quota's file system; opens those of what will be changed for the trusted side.
+fn make_writable_folders(owner: Option<u32>) -> io::Result<Uppers> {
+    for (name, mode) in [
+        ("upper", 0o755),
+        ("upper.overlay", 0o700),
+        ("home", 0o755),
+        ("home.overlay", 0o700),
+        ("tmp", 0o1777),
+        ("shm", 0o1777),
+    ] {
         let path = Path::new(WRITABLE).join(name);
         DirBuilder::new().mode(mode).create(&path)?;
         fs::set_permissions(&path, Permissions::from_mode(mode))?;
         std::os::unix::fs::chown(&path, owner, owner)?;
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(format!("{WRITABLE}/upper"), flags, Mode::empty())?)
+    let open = |name: &str| {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(format!("{WRITABLE}/{name}"), flags, Mode::empty())
+    };
+    Ok(Uppers { work: open("upper")?, home: open("home")? })
 }
 
 /// `userxattr` because a user namespace may write no other attributes; the trusted side reads the same ones for root.
-fn mount_overlay(lower: &[String]) -> io::Result<()> {
-    let lower = lower.join(":");
-    let options =
-        format!("lowerdir={lower},upperdir={WRITABLE}/upper,workdir={WRITABLE}/overlay,userxattr,index=off");
+fn mount_overlay(lower: &[String], upper: &str, target: &str) -> io::Result<()> {
+    let (lower, upper) = (lower.join(":"), format!("{WRITABLE}/{upper}"));
+    let options = format!("lowerdir={lower},upperdir={upper},workdir={upper}.overlay,userxattr,index=off");
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    Ok(rustix::mount::mount("overlay", WORK_TREE, "overlay", flags, CString::new(options)?.as_c_str())?)
+    Ok(rustix::mount::mount("overlay", target, "overlay", flags, CString::new(options)?.as_c_str())?)
 }
 
 fn become_user(id: u32) -> io::Result<()> {

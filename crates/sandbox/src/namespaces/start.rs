@@ -42,8 +42,15 @@ pub(super) struct Belongings {
 /// A sandbox whose program inside is ready.
 pub(super) struct Started {
     pub(super) socket: UnixStream,
-    /// The overlay's upper folder.
-    pub(super) upper: OwnedFd,
+    pub(super) uppers: Uppers,
+}
+
+/// The folders that hold what is changed inside.
+pub(super) struct Uppers {
+    /// The upper one of the work tree's overlay.
+    pub(super) work: OwnedFd,
+    /// The home folder, or the upper one of its overlay.
+    pub(super) home: OwnedFd,
 }
 
 /// Starts the stage, which becomes the launcher, which starts the program inside; waits until that one is ready.
@@ -60,8 +67,8 @@ pub(super) fn start(orders: &Orders, begin: Begin, belongings: &mut Belongings) 
         groups.take_in(child.id()).map_err(failed("put a sandbox into its control group"))?;
     }
     let complaint = child.stderr.take();
-    converse(&socket, orders, begin).and_then(|upper| match upper {
-        Some(upper) => Ok(Started { socket, upper }),
+    converse(&socket, orders, begin).and_then(|uppers| match uppers {
+        Some(uppers) => Ok(Started { socket, uppers }),
         None => {
             // Its end of the pipe ends with it.
             belongings.end();
@@ -70,22 +77,22 @@ pub(super) fn start(orders: &Orders, begin: Begin, belongings: &mut Belongings) 
     })
 }
 
-/// Gives the upper folder; nothing when the other side hung up without the reason.
-fn converse(mut socket: &UnixStream, orders: &Orders, begin: Begin) -> Result<Option<OwnedFd>, Error> {
+/// Gives the folders of the changes; nothing when the other side hung up without the reason.
+fn converse(mut socket: &UnixStream, orders: &Orders, begin: Begin) -> Result<Option<Uppers>, Error> {
     let asked = "talk with the stage of a sandbox";
     let frame = frame::encode(orders).map_err(failed(asked))?;
     socket.write_all(&frame).map_err(failed(asked))?;
-    let upper = match receive_report(socket).map_err(failed(asked))? {
+    let uppers = match receive_report(socket).map_err(failed(asked))? {
         None => return Ok(None),
         Some((Report::Refused { step, errno }, _)) => return Err(mend::refused(step, errno)),
         Some((Report::Laid, None)) => return Err(failed(asked)(io::ErrorKind::InvalidData.into())),
-        Some((Report::Laid, Some(upper))) => upper,
+        Some((Report::Laid, Some(uppers))) => uppers,
     };
     let begin = frame::encode(&Request { id: 0, ask: Ask::Begin(begin) }).map_err(failed(asked))?;
     // When the launcher has failed this fails too, or the answer does not come.
     drop(socket.write_all(&begin));
     match frame::read::<Answer>(&mut socket) {
-        Ok(Some(Answer { id: 0, said: Said::Ready })) => Ok(Some(upper)),
+        Ok(Some(Answer { id: 0, said: Said::Ready })) => Ok(Some(uppers)),
         Ok(Some(_)) => Err(failed(asked)(io::ErrorKind::InvalidData.into())),
         Ok(None) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
@@ -93,11 +100,11 @@ fn converse(mut socket: &UnixStream, orders: &Orders, begin: Begin) -> Result<Op
     }
 }
 
-fn receive_report(mut socket: &UnixStream) -> io::Result<Option<(Report, Option<OwnedFd>)>> {
+fn receive_report(mut socket: &UnixStream) -> io::Result<Option<(Report, Option<Uppers>)>> {
     let mut prefix = [0; LENGTH_BYTES];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut along = RecvAncillaryBuffer::new(&mut space);
-    // The stage sends it at once, so its length comes in one piece, and the descriptor with it.
+    // The stage sends it at once, so its length comes in one piece, and the descriptors with it.
     let received = rustix::net::recvmsg(
         socket,
         &mut [IoSliceMut::new(&mut prefix)],
@@ -107,15 +114,15 @@ fn receive_report(mut socket: &UnixStream) -> io::Result<Option<(Report, Option<
     if received.bytes < LENGTH_BYTES {
         return Ok(None);
     }
-    let mut upper = None;
+    let mut uppers = None;
     for message in along.drain() {
         if let RecvAncillaryMessage::ScmRights(mut descriptors) = message {
-            upper = descriptors.next();
+            uppers = descriptors.next().zip(descriptors.next()).map(|(work, home)| Uppers { work, home });
         }
     }
     let mut body = vec![0; frame::length(prefix)?];
     socket.read_exact(&mut body)?;
-    Ok(Some((frame::decode(&body)?, upper)))
+    Ok(Some((frame::decode(&body)?, uppers)))
 }
 
 fn read_complaint(complaint: Option<impl Into<OwnedFd>>) -> String {
@@ -139,8 +146,9 @@ impl Belongings {
         removed
     }
 
-    /// The launcher ends when process 1 has, and process 1 when all others inside have.
-    fn end(&mut self) {
+    /// Waits until everything inside has ended: the launcher ends when process 1 has, and process 1 when all others
+    /// inside have.
+    pub(super) fn end(&mut self) {
         let Some(mut child) = self.child.take() else {
             return;
         };

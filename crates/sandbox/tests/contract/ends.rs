@@ -266,6 +266,6 @@ async fn what_cannot_be_opened_is_refused_with_the_mend() {
         // Where no sandbox is to be had at all, another mend may come first.
         assert!(mend.contains(expected) || mend.contains("container"), "{reason}. {mend}");
     }
-    let gone = sandbox::Tree { layers: vec![missing] };
+    let gone = sandbox::Tree::of(vec![missing]);
     assert!(matches!(sandbox::open(&world.config, &gone, &world.policy).await, Err(Error::System { .. })));
 }

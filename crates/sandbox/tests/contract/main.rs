@@ -7,6 +7,8 @@ mod commands;
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod relays;
 #[cfg(test)]
 mod walls;

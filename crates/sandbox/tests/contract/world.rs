@@ -56,7 +56,7 @@ impl World {
             relays: Vec::new(),
             environment: Vec::new(),
         };
-        let tree = Tree { layers: vec![git, tree] };
+        let tree = Tree::of(vec![git, tree]);
         Self { base, tree, config: Config::Namespaces(namespaces::Config::default()), policy }
     }
 

@@ -12,7 +12,7 @@ use crate::run::Story;
 pub(crate) async fn provision(story: &Story, checkout: &Checkout) -> Result<Arc<dyn Sandbox>, Failure> {
     const STEP: Step = Step::Provision;
     story.begin(STEP, "Opening a sandbox").await?;
-    let tree = Tree { layers: checkout.tree.layers.clone() };
+    let tree = Tree::of(checkout.tree.layers.clone());
     let sandbox = sandbox::open(&story.ports.sandbox, &tree, &story.ports.policy)
         .await
         .map_err(|error| failure::of_sandbox(STEP, &error))?;
