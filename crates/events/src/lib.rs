@@ -33,4 +33,4 @@ pub use repo_path::{PathError, RepoPath};
 pub use request::{Publish, Request};
 pub use session_id::{SessionId, SessionIdError};
 pub use state::{SessionState, Status};
-pub use text::{error_chain, escape_control, head_and_tail};
+pub use text::{error_chain, escape_control, head_and_tail, head_and_tail_at};

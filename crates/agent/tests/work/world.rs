@@ -31,6 +31,8 @@ pub(crate) struct World {
     replies: Mutex<VecDeque<Reply>>,
     /// What the file tools answer.
     pub(crate) file: Mutex<Option<FileAnswer>>,
+    /// The outputs that were too long to be told.
+    pub(crate) kept: Mutex<Vec<String>>,
     /// What commands print.
     pub(crate) output: Mutex<String>,
     pub(crate) cancel: CancellationToken,
@@ -45,6 +47,7 @@ impl World {
         Self {
             replies: Mutex::new(replies.into_iter().collect()),
             file: Mutex::new(None),
+            kept: Mutex::default(),
             output: Mutex::new(String::new()),
             cancel: CancellationToken::new(),
             did: Mutex::new(Vec::new()),
@@ -173,7 +176,14 @@ impl Sandbox for World {
         Ok(Ran { output_bytes: output.len() as u64, output, ended, duration_ms: 0 })
     }
 
-    async fn file(&self, _: &FileTool) -> Result<FileAnswer, sandbox::Error> {
+    /// Keeps outputs, and answers everything else with what the test has laid ready.
+    async fn file(&self, tool: &FileTool) -> Result<FileAnswer, sandbox::Error> {
+        if let FileTool::Keep { bytes } = tool {
+            let mut kept = self.kept.lock().unwrap();
+            kept.push(String::from_utf8(bytes.clone()).unwrap());
+            let path = format!("/tmp/output-{}.txt", kept.len());
+            return Ok(FileAnswer::Kept { path, bytes: bytes.len() as u64 });
+        }
         Ok(self.file.lock().unwrap().clone().unwrap())
     }
 
