@@ -5,14 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use crate::Error;
 use crate::stream::{IDLE_MAX, chain, protocol, transient};
+use crate::vendors::KeyHeader;
+use crate::{Error, Served};
 
 /// A provider that does not take a connection within this is down.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -27,45 +28,35 @@ const FINAL: [u16; 6] = [400, 401, 403, 404, 413, 422];
 
 /// An endpoint of a provider, with the key for it.
 pub(crate) struct Endpoint {
-    provider: String,
+    served: Served,
     url: Url,
     headers: HeaderMap,
-    key: SecretString,
     client: Client,
 }
 
 impl Endpoint {
-    /// The endpoint at `path` below `base_url`; the key goes into the header `auth`, after `scheme`.
-    pub(crate) fn new(
-        provider: &str,
-        (base_url, path): (&str, &str),
-        (auth, scheme): (HeaderName, &str),
-        key: &SecretString,
-    ) -> Result<Self, Error> {
-        let key = SecretString::from(key.expose_secret().trim());
+    /// The endpoint at `path` below the address at which a model is served.
+    pub(crate) fn new(served: &Served, path: &str) -> Result<Self, Error> {
+        let (provider, key) = (served.provider(), served.key.expose_secret());
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if !key.expose_secret().is_empty() {
-            let mut value =
-                HeaderValue::from_str(&format!("{scheme}{}", key.expose_secret())).map_err(|_| {
-                    Error::Config(format!("the API key of {provider} has characters no header can carry"))
-                })?;
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if !key.is_empty() {
+            let (auth, scheme) = auth(served.manners.key_header);
+            let mut value = HeaderValue::from_str(&format!("{scheme}{key}")).map_err(|_| {
+                Error::Config(format!("the API key of {provider} has characters no header can carry"))
+            })?;
             value.set_sensitive(true);
             headers.insert(auth, value);
         }
-        let url = endpoint_url(provider, base_url, path)?;
-        Ok(Self { provider: provider.to_owned(), url, headers, key, client: client()? })
+        let url = endpoint_url(provider, served.base_url(), path)?;
+        Ok(Self { served: served.clone(), url, headers, client: client()? })
     }
 
     /// The same with one more header.
     pub(crate) fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.insert(name, HeaderValue::from_static(value));
         self
-    }
-
-    /// The host that is asked.
-    pub(crate) fn host(&self) -> &str {
-        self.url.host_str().unwrap_or_default()
     }
 
     /// Posts `body`; the answer is an event stream, or an error.
@@ -86,16 +77,11 @@ impl Endpoint {
             response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !kind.starts_with("text/event-stream") {
             return Err(protocol(
-                &self.provider,
+                self.served.provider(),
                 format!("{:?} instead of an event stream", self.told(kind)),
             ));
         }
         Ok(response.bytes_stream())
-    }
-
-    /// The key, which no error may repeat.
-    pub(crate) fn key(&self) -> &SecretString {
-        &self.key
     }
 
     /// What an answer other than 200 means.
@@ -105,11 +91,11 @@ impl Endpoint {
         let body = self.read_error(response).await;
         let parsed = parse_error(&body);
         let text = parsed.as_ref().map_or(body.as_str(), |error| error.message.as_str());
-        let (provider, message) = (self.provider.clone(), self.told(text));
+        let (provider, message) = (self.served.provider().to_owned(), self.told(text));
         // "Slow down" and "pay first" share a status; only waiting for the one helps.
         let spent = parsed.is_some_and(|error| error.names("insufficient_quota"));
         if matches!(status, 401 | 403) {
-            return Error::Key { provider, status, message };
+            return key_refused(&self.served, status, message);
         }
         if spent || !may_be_asked_again(status, &headers) {
             return Error::Refused { provider, status, message };
@@ -131,11 +117,11 @@ impl Endpoint {
     }
 
     fn transient(&self, message: &str) -> Error {
-        transient(&self.provider, self.told(message))
+        transient(self.served.provider(), self.told(message))
     }
 
     fn told(&self, text: &str) -> String {
-        told(text, self.key.expose_secret())
+        told(text, self.served.key.expose_secret())
     }
 }
 
@@ -175,14 +161,29 @@ fn endpoint_url(provider: &str, base_url: &str, path: &str) -> Result<Url, Error
 }
 
 /// The error that a provider put into the middle of a reply.
-pub(crate) fn error_in_stream(provider: &str, key: &SecretString, data: &str) -> Error {
+pub(crate) fn error_in_stream(served: &Served, data: &str) -> Error {
     let error = parse_error(data).unwrap_or_default();
-    let message = told(if error.message.is_empty() { data } else { &error.message }, key.expose_secret());
-    let provider = provider.to_owned();
+    let text = if error.message.is_empty() { data } else { &error.message };
+    let message = told(text, served.key.expose_secret());
+    let provider = served.provider().to_owned();
     match error.status() {
-        status @ (401 | 403) => Error::Key { provider, status, message },
+        status @ (401 | 403) => key_refused(served, status, message),
         status if FINAL.contains(&status) => Error::Refused { provider, status, message },
         _ => Error::Transient { provider, message, retry_after_ms: None },
+    }
+}
+
+fn key_refused(served: &Served, status: u16, message: String) -> Error {
+    let variable = served.key_variable().map(str::to_owned);
+    Error::Key { provider: served.provider().to_owned(), status, message, variable }
+}
+
+/// The header for a key, and what stands before the key in it.
+fn auth(header: KeyHeader) -> (HeaderName, &'static str) {
+    match header {
+        KeyHeader::Bearer => (AUTHORIZATION, "Bearer "),
+        KeyHeader::XApiKey => (HeaderName::from_static("x-api-key"), ""),
+        KeyHeader::ApiKey => (HeaderName::from_static("api-key"), ""),
     }
 }
 

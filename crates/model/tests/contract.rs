@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fakes::model::{Asked, Fake, Fault, Recording, Running};
 use model::{
-    AnthropicConfig, ChatCompletionsConfig, Config, Conversation, Error, Message, Model, Part, Policy, Reply,
-    ScriptedConfig, Stop, ToolResult, ToolSpec, Unheard, Wait,
+    Config, Conversation, Error, Message, Model, Part, Policy, Protocol, Reply, ScriptedConfig, Served, Stop,
+    ToolResult, ToolSpec, Unheard, Vendors, Wait,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,16 +79,16 @@ impl Bench {
 }
 
 fn anthropic(base_url: &str) -> Config {
-    let key = SecretString::from(KEY);
-    Config::Anthropic(AnthropicConfig {
-        base_url: base_url.to_owned(),
-        ..AnthropicConfig::new(key, "claude-opus-5-5")
-    })
+    served("anthropic", "claude-opus-5-5", Protocol::Anthropic, base_url)
 }
 
 fn chat_completions(base_url: &str) -> Config {
-    let config = ChatCompletionsConfig::new(SecretString::from(KEY), "gpt-5");
-    Config::ChatCompletions(ChatCompletionsConfig { base_url: base_url.to_owned(), ..config })
+    served("openai", "gpt-5", Protocol::ChatCompletions, base_url)
+}
+
+fn served(vendor: &str, model: &str, protocol: Protocol, base_url: &str) -> Config {
+    let served = Served::new(Vendors::built_in().get(vendor).unwrap(), SecretString::from(KEY), model);
+    Config::Served(served.speaking(protocol).at(base_url))
 }
 
 fn conversation() -> Conversation {

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use events::{
     Bounds, Budget, ChangeList, ChangedPath, Content, Event, Journal, JournalError, Oid, ToolFinished, Whose,
 };
-use model::{Conversation, Live, Message, Model, ModelName, Origin, Part, Reply, ToolCall, Usage, Wire};
+use model::{
+    Conversation, Facts, Live, Message, Model, ModelName, Origin, Part, Reply, ToolCall, Usage, Wire,
+};
 use sandbox::{Command, Ended, FileAnswer, FileTool, Ran, Sandbox, Terms};
 use tokio_util::sync::CancellationToken;
 
@@ -158,6 +160,10 @@ impl Model for World {
 
     fn name(&self) -> &ModelName {
         &self.name
+    }
+
+    fn facts(&self) -> &Facts {
+        &Facts::UNKNOWN
     }
 }
 

@@ -1,6 +1,5 @@
 //! A reply of the Messages API, put together from its events.
 
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -8,12 +7,11 @@ use crate::foreign::{INVALID_JSON, wrapped};
 use crate::raw_object::{RawObject, raw};
 use crate::stream::{Assembly, Progress, protocol, transient};
 use crate::transport::error_in_stream;
-use crate::{Delta, Error, Live, ModelName, Origin, Part, Reply, Stop, ToolCall, Usage, price};
+use crate::{Delta, Error, Live, Origin, Part, Reply, Served, Stop, ToolCall, Usage};
 
 /// A reply that is not whole yet.
 pub(super) struct Assembling<'a> {
-    name: &'a ModelName,
-    key: &'a SecretString,
+    served: &'a Served,
     live: &'a dyn Live,
     model: String,
     blocks: Vec<Growing>,
@@ -56,12 +54,11 @@ struct WireUsage {
 }
 
 impl<'a> Assembling<'a> {
-    pub(super) fn new(name: &'a ModelName, key: &'a SecretString, live: &'a dyn Live) -> Self {
+    pub(super) fn new(served: &'a Served, live: &'a dyn Live) -> Self {
         Self {
-            name,
-            key,
+            served,
             live,
-            model: name.model.clone(),
+            model: served.model().to_owned(),
             blocks: Vec::new(),
             stop: None,
             usage: WireUsage::default(),
@@ -71,7 +68,7 @@ impl<'a> Assembling<'a> {
 
     /// The reply, when nothing of it is missing.
     pub(super) fn finish(self) -> Result<Reply, Error> {
-        let provider = &self.name.provider;
+        let provider = self.served.provider();
         let closed = self.blocks.iter().all(|growing| !growing.open);
         let Some(stop) = self.stop.filter(|_| closed) else {
             return Err(transient(provider, "the reply broke off before its end".to_owned()));
@@ -94,8 +91,8 @@ impl<'a> Assembling<'a> {
             cache_write: self.usage.cache_creation_input_tokens.unwrap_or(0),
             usd: None,
         };
-        usage.usd = price::usd(&self.model, &usage).or_else(|| price::usd(&self.name.model, &usage));
-        Ok(blocks.into_reply(super::origin(self.name), stop, usage, self.model))
+        usage.usd = self.served.usd(&self.model, &usage);
+        Ok(blocks.into_reply(self.served.origin(), stop, usage, self.model))
     }
 
     fn start_block(&mut self, index: Option<usize>, block: Option<RawObject>) -> Result<(), Error> {
@@ -127,7 +124,7 @@ impl<'a> Assembling<'a> {
     }
 
     fn protocol(&self, message: &str) -> Error {
-        protocol(&self.name.provider, message)
+        protocol(self.served.provider(), message)
     }
 }
 
@@ -154,7 +151,7 @@ impl Assembly for Assembling<'_> {
                 self.whole = true;
                 return Ok(Progress::Whole);
             }
-            "error" => return Err(error_in_stream(&self.name.provider, self.key, data)),
+            "error" => return Err(error_in_stream(self.served, data)),
             // `ping`, and what the API may add: new kinds of events are announced as harmless.
             _ => {}
         }

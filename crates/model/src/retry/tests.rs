@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{Policy, Wait, ask};
-use crate::{Conversation, Error, Live, Model, ModelName, Origin, Reply, Stop, Unheard, Usage, Wire};
+use crate::{Conversation, Error, Facts, Live, Model, ModelName, Origin, Reply, Stop, Unheard, Usage, Wire};
 
 /// Gives the errors it was made with, then a reply.
 struct Moody {
@@ -44,6 +44,10 @@ impl Model for Moody {
 
     fn name(&self) -> &ModelName {
         &self.name
+    }
+
+    fn facts(&self) -> &Facts {
+        &Facts::UNKNOWN
     }
 }
 
@@ -117,7 +121,7 @@ async fn tries_are_counted() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_succeed_is_asked_once() {
     for error in [
-        Error::Key { provider: String::new(), status: 401, message: String::new() },
+        Error::Key { provider: String::new(), status: 401, message: String::new(), variable: None },
         Error::Refused { provider: String::new(), status: 400, message: String::new() },
         Error::Protocol { provider: String::new(), message: String::new() },
         Error::Config(String::new()),

@@ -1,6 +1,7 @@
 //! Headers, statuses and bodies as providers send them.
 
 use super::*;
+use crate::vendors::tests::ours;
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     pairs
@@ -45,13 +46,13 @@ fn statuses_say_whether_asking_again_helps() {
 
 #[test]
 fn errors_are_read_in_all_their_forms_and_never_hold_the_key() {
-    let key = SecretString::from("sk-secret");
-    let error = |data: &str| error_in_stream("p", &key, data);
+    let served = ours("mistral", "m");
+    let error = |data: &str| error_in_stream(&served, data);
     let overloaded =
         r#"{"type":"error","error":{"type":"overloaded_error","message":"Over\nloaded sk-secret"}}"#;
     let shown = error(overloaded);
     assert!(matches!(shown, Error::Transient { .. }));
-    assert_eq!(shown.to_string(), "p is not answering: Over loaded [key]");
+    assert_eq!(shown.to_string(), "mistral is not answering: Over loaded [key]");
     for data in [r#"{"error":{"code":502,"message":"bad gateway"}}"#, r#"{"error":"boom"}"#, "boom sk-secret"]
     {
         let shown = error(data);
@@ -61,7 +62,9 @@ fn errors_are_read_in_all_their_forms_and_never_hold_the_key() {
     let refused = error(r#"{"error":{"type":"invalid_request_error","message":"no"}}"#);
     assert!(matches!(refused, Error::Refused { status: 400, .. }));
     let refused = error(r#"{"error":{"code":"invalid_api_key","message":"no"}}"#);
-    assert!(matches!(refused, Error::Key { status: 401, .. }));
+    assert!(
+        matches!(&refused, Error::Key { status: 401, variable: Some(name), .. } if name == "MISTRAL_API_KEY")
+    );
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub(crate) async fn work(
         hint: Some("Set ANTHROPIC_API_KEY or OPENAI_API_KEY.".to_owned()),
         ..failure::at(STEP, FailureCode::ModelRefused, error.to_string())
     })?;
+    let config = config.with_cache_key(&story.id.to_string());
     let model = model::open(&config).map_err(|error| failure::of_model(STEP, &error))?;
     let recorder = checkout.mirror.recorder(story.id, &checkout.tree, None).await;
     let keeper = Keeper::new(

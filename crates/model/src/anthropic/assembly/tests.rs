@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::Unheard;
 use crate::live::tests::Heard;
+use crate::vendors::tests::ours;
 
 const STREAM: &str = concat!(
     "event: message_start\r\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-opus-5-5\",\"usage\":",
@@ -50,9 +51,8 @@ fn read_aloud(body: &str, pieces: &[usize], live: &dyn Live) -> Result<Reply, Er
         rest = after;
     }
     chunks.push(Ok(Bytes::copy_from_slice(rest)));
-    let name = ModelName { provider: "anthropic".to_owned(), model: "claude-opus-5-5".to_owned() };
-    let key = SecretString::from("sk-secret");
-    let mut assembly = Assembling::new(&name, &key, live);
+    let served = ours("anthropic", "claude-opus-5-5");
+    let mut assembly = Assembling::new(&served, live);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(crate::stream::read("anthropic", stream::iter(chunks), &mut assembly))?;
     assembly.finish()
