@@ -1,6 +1,7 @@
 //! A model, a sandbox, a checkpoint and a journal in memory, and what was asked of them in one list.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use events::{
 use model::{
     Conversation, Facts, Live, Message, Model, ModelName, Origin, Part, Reply, ToolCall, Usage, Wire,
 };
-use sandbox::{Command, Ended, FileAnswer, FileTool, Ran, Sandbox, Terms};
+use sandbox::{Allowance, Command, Ended, Exported, FileAnswer, FileTool, Ran, Sandbox, Terms};
 use tokio_util::sync::CancellationToken;
 
 /// What happened, in order.
@@ -199,6 +200,10 @@ impl Sandbox for World {
 
     async fn content(&self, _: &ChangedPath, _: u64) -> Result<Content, sandbox::Error> {
         unreachable!("the checkpoint asks for contents, and this one does not")
+    }
+
+    async fn export(&self, _: &Path, _: Allowance) -> Result<Exported, sandbox::Error> {
+        unreachable!("who prepares a layer asks for it, and the agent does not")
     }
 
     async fn close(&self) -> Result<(), sandbox::Error> {
