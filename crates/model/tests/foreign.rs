@@ -3,8 +3,8 @@
 
 use fakes::model::{Fake, Recording, Running};
 use model::{
-    Config, Conversation, Message, Origin, Part, Protocol, Reply, Served, Stop, ToolCall, ToolResult,
-    ToolSpec, Unheard, Usage, Vendors, Wire,
+    AnthropicConfig, ChatCompletionsConfig, Config, Conversation, Message, Origin, Part, Reply, Stop,
+    ToolCall, ToolResult, ToolSpec, Unheard, Usage, Wire,
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
@@ -168,12 +168,13 @@ impl Bench {
     }
 
     fn claude(&self, model: &str) -> Config {
-        Config::Served(served("anthropic", model).at(self.running.anthropic_url()))
+        let config = AnthropicConfig::new(SecretString::from("sk-key"), model);
+        Config::Anthropic(AnthropicConfig { base_url: self.running.anthropic_url(), ..config })
     }
 
     fn gpt(&self) -> Config {
-        let served = served("openai", "gpt-5").speaking(Protocol::ChatCompletions);
-        Config::Served(served.at(self.running.openai_url()))
+        let config = ChatCompletionsConfig::new(SecretString::from("sk-key"), "gpt-5");
+        Config::ChatCompletions(ChatCompletionsConfig { base_url: self.running.openai_url(), ..config })
     }
 
     /// Asks with `conversation`; the stand-in must take it.
@@ -183,10 +184,6 @@ impl Bench {
         let sent = self.fake.asked().pop().unwrap().body;
         assert_eq!(reply.unwrap().parts, [Part::Text("Done.".to_owned())], "{sent}");
     }
-}
-
-fn served(vendor: &str, model: &str) -> Served {
-    Served::new(Vendors::built_in().get(vendor).unwrap(), SecretString::from("sk-key"), model)
 }
 
 #[test]

@@ -4,5 +4,4 @@ pub mod files;
 pub mod frame;
 pub mod protocol;
 pub mod relay;
-pub mod spill;
 pub mod stage;

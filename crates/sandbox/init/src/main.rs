@@ -4,6 +4,7 @@ mod command;
 mod environment;
 mod output;
 mod shell;
+mod spill;
 mod tree;
 
 use std::fs::File;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use backspace_init::spill::Spill;
+use crate::spill::Spill;
 
 /// What was kept of an output.
 pub(crate) struct Output {
