@@ -1,4 +1,4 @@
-//! A folder on disk for the changes of one sandbox.
+//! A folder on disk for one sandbox: of its changes, or of its sockets.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -19,16 +19,28 @@ pub(crate) struct Folder {
     held: File,
 }
 
+/// Who comes into a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The service alone.
+    Owner,
+    /// The sandbox's user as well, who passes through to what is its own below.
+    Passage,
+}
+
 /// Makes an empty one below `place`, and sweeps those whose owners are gone.
-pub(crate) fn make(place: &Path) -> io::Result<Folder> {
+pub(crate) fn make(place: &Path, reach: Reach) -> io::Result<Folder> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     fs::create_dir_all(place)?;
     sweep(place)?;
     loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = place.join(format!("{PREFIX}{}.{number}", std::process::id()));
-        // The sandbox's user passes through to what is its own below.
-        match DirBuilder::new().mode(0o711).create(&path) {
+        let mode = match reach {
+            Reach::Owner => 0o700,
+            Reach::Passage => 0o711,
+        };
+        match DirBuilder::new().mode(mode).create(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             made => made?,
         }
@@ -98,13 +110,14 @@ mod tests {
     #[test]
     fn a_folder_is_swept_when_nobody_holds_it_whatever_its_modes() {
         let place = tempfile::tempdir().unwrap();
-        let (first, second) = (make(place.path()).unwrap(), make(place.path()).unwrap());
+        let make = || make(place.path(), Reach::Passage).unwrap();
+        let (first, second) = (make(), make());
         let shut = second.path.join("a/b");
         fs::create_dir_all(shut.join("c")).unwrap();
         fs::set_permissions(&shut, Permissions::from_mode(0o000)).unwrap();
         let gone = second.path.clone();
         drop(second);
-        let third = make(place.path()).unwrap();
+        let third = make();
         assert!(!gone.exists() && first.path.exists());
         first.remove().unwrap();
         third.remove().unwrap();

@@ -3,6 +3,7 @@
 
 mod calls;
 mod content;
+pub mod egress;
 mod export;
 mod filter;
 mod folder;
@@ -93,6 +94,17 @@ pub struct Policy {
     /// Environment variables of every command inside, beyond the fixed ones; one of the same name takes its place.
     /// Whatever runs inside reads them.
     pub environment: Vec<(String, String)>,
+    /// Files that the home folder holds from the start.
+    pub home: Vec<HomeFile>,
+}
+
+/// A file of the home folder. Whatever runs inside reads it, and may change it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HomeFile {
+    /// Where it stands, below the home folder.
+    pub path: String,
+    /// What it holds.
+    pub content: Vec<u8>,
 }
 
 /// A way from inside to a socket of the host.
@@ -116,6 +128,7 @@ impl Default for Policy {
             lifetime: Duration::from_secs(3600),
             relays: Vec::new(),
             environment: Vec::new(),
+            home: Vec::new(),
         }
     }
 }

@@ -19,6 +19,7 @@ use events::{ChangeList, ChangedPath, Content};
 use rustix::fs::{MemfdFlags, XattrFlags};
 
 use crate::calls::{self, Calls};
+use crate::folder::Reach;
 use crate::{
     Allowance, Command, Error, Exported, Policy, Relay, Sandbox, Terms, Tree, content, export, filter,
     folder, upper, user,
@@ -101,8 +102,10 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
         belongings.user = Some(user::take().map_err(failed("take a user id for a sandbox"))?);
     }
     if let Some(place) = place {
-        belongings.folder =
-            Some(folder::make(place).map_err(failed("make a folder for the changes of a sandbox"))?);
+        belongings.folder = Some(
+            folder::make(place, Reach::Passage)
+                .map_err(failed("make a folder for the changes of a sandbox"))?,
+        );
     }
     let mut terms = terms(policy, place.is_some());
     bound(policy, &mut belongings, &mut terms);
@@ -130,6 +133,7 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
     let begin = Begin {
         limits,
         environment: policy.environment.clone(),
+        home: policy.home.iter().map(|file| (file.path.clone(), file.content.clone())).collect(),
         relays: policy.relays.iter().map(|relay| relay.port).collect(),
     };
     let started = start::start(&orders, begin, &mut belongings)?;

@@ -7,7 +7,7 @@ mod shell;
 mod spill;
 mod tree;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use backspace_init::protocol::{
-    Answer, Ask, Begin, Ended, FileAnswer, FileTool, RELAYS, Ran, Request, Said, Script, WORK,
+    Answer, Ask, Begin, Ended, FileAnswer, FileTool, HOME, RELAYS, Ran, Request, Said, Script, WORK,
 };
 use backspace_init::{files, frame, relay, stage};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
@@ -51,12 +51,13 @@ fn answer_all() -> io::Result<()> {
     shell::hear_no_faults_of_others();
     let mut questions = take_socket()?;
     let answers: Answers = Arc::new(Mutex::new(questions.try_clone()?));
-    let Some(Request { id, ask: Ask::Begin(Begin { limits, environment, relays }) }) =
+    let Some(Request { id, ask: Ask::Begin(Begin { limits, environment, home, relays }) }) =
         frame::read(&mut questions)?
     else {
         return Err(io::ErrorKind::InvalidData.into());
     };
     take_limits(limits.processes_max)?;
+    lay_home(&home)?;
     relay::start(relays.into_iter().map(|port| (port, PathBuf::from(format!("{RELAYS}/{port}")))))?;
     let surroundings = Arc::new(Surroundings { limits, environment: environment::of(&environment)? });
     write(&answers, id, Said::Ready)?;
@@ -80,6 +81,16 @@ fn take_limits(processes_max: u64) -> io::Result<()> {
     let processes = Some(processes_max.saturating_add(OWN_PROCESSES_MAX));
     rustix::process::setrlimit(Resource::Nproc, Rlimit { current: processes, maximum: processes })?;
     rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(())
+}
+
+/// Before any command: nothing can stand in the way yet.
+fn lay_home(files: &[(String, Vec<u8>)]) -> io::Result<()> {
+    for (path, content) in files {
+        let path = Path::new(HOME).join(path);
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(path, content)?;
+    }
     Ok(())
 }
 

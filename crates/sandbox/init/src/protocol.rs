@@ -42,6 +42,8 @@ pub struct Begin {
     pub limits: Limits,
     /// Variables of every command's environment. One of a name that every sandbox has takes its place.
     pub environment: Vec<(String, String)>,
+    /// Path below [`HOME`] and content of files that stand there.
+    pub home: Vec<(String, Vec<u8>)>,
     /// Loopback ports that are piped to the sockets of the same number in [`RELAYS`].
     pub relays: Vec<u16>,
 }

@@ -5,6 +5,8 @@ mod changes;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod ends;
 #[cfg(test)]
 mod exports;

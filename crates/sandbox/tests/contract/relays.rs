@@ -1,10 +1,10 @@
-//! What of the host stands inside because the policy says so: sockets behind loopback ports, and environment variables.
+//! What stands inside because the policy says so: sockets of the host behind loopback ports, environment variables, files.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use sandbox::{Error, Relay};
+use sandbox::{Error, HomeFile, Relay};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -141,5 +141,22 @@ async fn every_command_has_the_policys_environment() {
         "http://127.0.0.1:3128 other = \"x\" /home/agent\n"
     );
     assert_eq!(sandbox.ok("env | grep -c ^TERM=").await, "1\n");
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn the_home_folder_holds_the_policys_files_from_the_start() {
+    let mut world = World::new();
+    let file =
+        |path: &str, content: &str| HomeFile { path: path.to_owned(), content: content.as_bytes().to_vec() };
+    world.policy.home =
+        vec![file(".npmrc", "a=b\n"), file(".config/pip/pip.conf", "[global]\n"), file(".config/x", "")];
+    let Some(sandbox) = world.open().await else { return };
+    let found = sandbox
+        .ok("cd; find . -type f | sort; cat .npmrc .config/pip/pip.conf; stat -c %U .config/pip .npmrc")
+        .await;
+    assert_eq!(found, "./.config/pip/pip.conf\n./.config/x\n./.npmrc\na=b\n[global]\nagent\nagent\n");
+    sandbox.ok("rm -r ~/.config; echo >> ~/.npmrc").await;
+    assert!(sandbox.changes().await.is_empty());
     sandbox.close().await;
 }

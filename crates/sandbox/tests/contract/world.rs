@@ -55,6 +55,7 @@ impl World {
             lifetime: Duration::from_secs(300),
             relays: Vec::new(),
             environment: Vec::new(),
+            home: Vec::new(),
         };
         let tree = Tree::of(vec![git, tree]);
         Self { base, tree, config: Config::Namespaces(namespaces::Config::default()), policy }
