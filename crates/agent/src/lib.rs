@@ -5,7 +5,6 @@
 mod circles;
 mod limits;
 mod meter;
-mod notice;
 mod prompt;
 mod silence;
 mod tools;
@@ -13,7 +12,7 @@ mod work;
 
 use async_trait::async_trait;
 use events::{Journal, Limit, Oid};
-use model::Chain;
+use model::Model;
 use sandbox::Sandbox;
 use tokio_util::sync::CancellationToken;
 
@@ -25,9 +24,11 @@ pub use work::work;
 #[derive(Clone, Copy)]
 pub struct Bench<'a> {
     /// Who thinks.
-    pub models: &'a Chain<'a>,
+    pub model: &'a dyn Model,
     /// Who hears its replies while they arrive.
     pub live: &'a dyn model::Live,
+    /// How often and how long a provider that does not answer is asked again.
+    pub retry: &'a model::Policy,
     /// Where commands run and files are.
     pub sandbox: &'a dyn Sandbox,
     /// Where the work tree is kept after each step.

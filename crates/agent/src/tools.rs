@@ -11,9 +11,9 @@ mod write;
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use events::{Event, FileEdited, Shown, ToolFinished, head_and_tail};
+use events::{Event, FileEdited, Shown, ToolFinished, head_and_tail, head_and_tail_at};
 use model::{ToolCall, ToolResult, ToolSpec};
-use sandbox::FileAnswer;
+use sandbox::{FileAnswer, FileTool};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -111,7 +111,7 @@ async fn answer(
     bench: &Bench<'_>,
 ) -> Result<ToolResult, Error> {
     let saved = keep(&mut done, bench).await?;
-    let result = head_and_tail(&done.result, RESULT_BYTES_MAX);
+    let result = fitting(done.result, bench).await?;
     let mut events: Vec<Event> = done.edits.into_iter().map(Event::FileEdited).collect();
     events.push(Event::ToolFinished(ToolFinished {
         call_id: call.id.clone(),
@@ -124,6 +124,27 @@ async fn answer(
     }));
     bench.journal.record(events).await?;
     Ok(ToolResult { call_id: call.id.clone(), text: result, failed: done.failed })
+}
+
+/// `result`, or its head and its tail and where all of it is kept.
+async fn fitting(result: String, bench: &Bench<'_>) -> Result<String, Error> {
+    if result.len() <= RESULT_BYTES_MAX {
+        return Ok(result);
+    }
+    let place = match bench.sandbox.file(&FileTool::Keep { bytes: result.clone().into_bytes() }).await? {
+        FileAnswer::Kept { path, bytes } if bytes == result.len() as u64 => {
+            format!("; all of it is in {path}, to page with `read`")
+        }
+        FileAnswer::Kept { path, bytes } => format!("; the first {bytes} bytes are in {path}"),
+        // A disk that is full, for instance: the rest is lost then, and the model is told that it was left out.
+        FileAnswer::Refused(_) => String::new(),
+        other @ (FileAnswer::Read { .. }
+        | FileAnswer::Folder { .. }
+        | FileAnswer::Found { .. }
+        | FileAnswer::Edited { .. }
+        | FileAnswer::Written { .. }) => return Err(not_asked_for(&other)),
+    };
+    Ok(head_and_tail_at(&result, RESULT_BYTES_MAX, &place))
 }
 
 /// Why a call gave nothing.
@@ -189,8 +210,12 @@ fn refused(call: &ToolCall, why: String) -> Done {
 
 /// The program inside answered something else than was asked: it is not ours any more.
 fn answered_amiss(answer: &FileAnswer) -> Trouble {
+    Trouble::Broken(not_asked_for(answer))
+}
+
+fn not_asked_for(answer: &FileAnswer) -> Error {
     let reason = format!("the program inside answered {answer:.80?}, which was not asked for");
-    Trouble::Broken(sandbox::Error::Lost { reason }.into())
+    sandbox::Error::Lost { reason }.into()
 }
 
 /// Keeps the work tree after a call that may have changed it, and tells the model what was not.

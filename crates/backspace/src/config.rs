@@ -8,21 +8,26 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
+use model::Vendors;
 use secrecy::SecretString;
 
 use crate::output::Usage;
 
+use settings::Setting;
 pub(crate) use settings::for_help;
-use settings::{SETTINGS, Setting};
 
 /// A secret in a file is one line.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// The settings as text, by name, and where each came from.
-#[derive(Default)]
 pub(crate) struct Settings {
+    table: Vec<Setting>,
+    vendors: Vendors,
     values: BTreeMap<&'static str, Value>,
 }
+
+/// Variables by name, and where they were found.
+type Source = (BTreeMap<String, String>, String);
 
 struct Value {
     text: String,
@@ -45,23 +50,51 @@ impl Settings {
     /// A file that was named and cannot be read, a name that is no setting, a secret's file that cannot be read.
     pub(crate) fn load(places: &Places) -> Result<Self> {
         let environment: BTreeMap<String, String> = environment();
-        let mut settings = Self::default();
+        let mut sources: Vec<Source> = Vec::new();
         if let Some(path) = settings_file(places, &environment) {
-            settings.take_file(&path)?;
+            sources.push((read_file(&path)?, path.display().to_string()));
         }
+        let in_file = sources.len();
         if let Some(path) = &places.env_file {
             let text =
                 std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            settings.take(&parse_env_file(&text)?, &path.display().to_string())?;
+            sources.push((parse_env_file(&text)?, path.display().to_string()));
         }
-        settings.take(&environment, "the environment")?;
+        sources.push((environment, "the environment".to_owned()));
+        let mut settings = Self::with_vendors(vendors(&sources)?)?;
+        for (variables, from) in &sources[..in_file] {
+            settings.refuse_unknown(variables, from)?;
+        }
+        for (variables, from) in &sources {
+            settings.take(variables, from)?;
+        }
         Ok(settings)
+    }
+
+    /// No settings at all, beside a table of vendors.
+    fn with_vendors(vendors: Vendors) -> Result<Self> {
+        let table =
+            settings::table(&vendors).map_err(|error| Usage(format!("BACKSPACE_VENDORS: {error}")))?;
+        Ok(Self { table, vendors, values: BTreeMap::new() })
+    }
+
+    /// Refuses names that are no setting's: a settings file is ours alone.
+    fn refuse_unknown(&self, variables: &BTreeMap<String, String>, from: &str) -> Result<()> {
+        let known = |name: &str| {
+            self.table.iter().any(|s| s.names().any(|n| n == name || format!("{n}_FILE") == name))
+        };
+        match variables.keys().find(|name| !known(name)) {
+            None => Ok(()),
+            Some(name) => bail!(
+                "{from}: {name} is no setting; the settings have the names of the environment variables"
+            ),
+        }
     }
 
     /// Takes what `variables` say, over what is there. Names of others (`PATH`) are passed over, names that look like
     /// ours and are not are an error: a setting that is not heard is worse than none.
     fn take(&mut self, variables: &BTreeMap<String, String>, from: &str) -> Result<()> {
-        for setting in SETTINGS {
+        for setting in &self.table {
             for name in setting.names() {
                 if let Some(text) = variables.get(name).filter(|text| !text.is_empty()) {
                     self.values.insert(setting.name, Value { text: text.clone(), from: from.to_owned() });
@@ -79,7 +112,7 @@ impl Settings {
                     .names()
                     .any(|n| n == name || (setting.secret && name.strip_suffix("_FILE") == Some(n)))
             };
-            if !SETTINGS.iter().any(|setting| known(&setting))
+            if !self.table.iter().any(|setting| known(&setting))
                 && !settings::CLIENT_ONLY.contains(&name.as_str())
             {
                 bail!("{from} sets {name}, which is no setting of this release; see `backspace --help`");
@@ -88,42 +121,10 @@ impl Settings {
         Ok(())
     }
 
-    /// Takes `backspace.toml`: the same names as in the environment, at the top level.
-    fn take_file(&mut self, path: &Path) -> Result<()> {
-        let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-        let table: toml::Table = text.parse().with_context(|| format!("{shown} is not TOML"))?;
-        let mut variables = BTreeMap::new();
-        for (name, value) in table {
-            let text = match value {
-                toml::Value::String(text) => text,
-                toml::Value::Integer(number) => number.to_string(),
-                toml::Value::Boolean(flag) => flag.to_string(),
-                toml::Value::Array(items) => {
-                    let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
-                    texts.with_context(|| format!("{shown}: {name} must be a list of strings"))?.join(",")
-                }
-                toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => {
-                    bail!(
-                        "{shown}: {name} must be a string, a whole number, true, false or a list of strings"
-                    )
-                }
-            };
-            let known = SETTINGS.iter().any(|s| s.names().any(|n| n == name || format!("{n}_FILE") == name));
-            if !known {
-                bail!(
-                    "{shown}: {name} is no setting; the settings have the names of the environment variables"
-                );
-            }
-            variables.insert(name, text);
-        }
-        self.take(&variables, &shown)
-    }
-
     /// The text of a setting, trimmed.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         debug_assert!(
-            SETTINGS.iter().any(|setting| setting.name == name),
+            self.table.iter().any(|setting| setting.name == name),
             "{name} is in the table of settings"
         );
         self.values.get(name).map(|value| value.text.trim()).filter(|text| !text.is_empty())
@@ -182,9 +183,51 @@ impl Settings {
 
     /// The values of all secrets, for the redactor.
     pub(crate) fn secrets(&self) -> BTreeSet<&str> {
-        let secrets = SETTINGS.iter().filter(|setting| setting.secret);
+        let secrets = self.table.iter().filter(|setting| setting.secret);
         secrets.filter_map(|setting| self.text(setting.name)).collect()
     }
+
+    /// The model vendors, the operator's own among them.
+    pub(crate) fn vendors(&self) -> &Vendors {
+        &self.vendors
+    }
+}
+
+/// Our table of vendors, with the file over it that the last one of `sources` names.
+fn vendors(sources: &[Source]) -> Result<Vendors> {
+    const NAME: &str = "BACKSPACE_VENDORS";
+    let ours = Vendors::built_in();
+    let named = sources
+        .iter()
+        .rev()
+        .find_map(|(variables, _)| variables.get(NAME).filter(|path| !path.trim().is_empty()));
+    let Some(path) = named.map(|path| path.trim()) else { return Ok(ours.clone()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path} ({NAME})"))?;
+    ours.with(&text).with_context(|| format!("{path} ({NAME}) is no table of vendors"))
+}
+
+/// Reads `backspace.toml`: the same names as in the environment, at the top level.
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let table: toml::Table = text.parse().with_context(|| format!("{shown} is not TOML"))?;
+    let mut variables = BTreeMap::new();
+    for (name, value) in table {
+        let text = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(flag) => flag.to_string(),
+            toml::Value::Array(items) => {
+                let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+                texts.with_context(|| format!("{shown}: {name} must be a list of strings"))?.join(",")
+            }
+            toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => {
+                bail!("{shown}: {name} must be a string, a whole number, true, false or a list of strings")
+            }
+        };
+        variables.insert(name, text);
+    }
+    Ok(variables)
 }
 
 /// The environment, where it is text.
@@ -262,6 +305,35 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
+    fn empty() -> Settings {
+        Settings::with_vendors(Vendors::built_in().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_table_of_vendors_brings_its_own_settings_and_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vendors.toml");
+        let row = "[groq]\nwire = \"chat\"\nbase_url = \"https://api.groq.com/openai/v1\"\nkey_variable = \"GROQ_API_KEY\"";
+        std::fs::write(&path, row).unwrap();
+        let named = |path: &Path| {
+            vec![(variables(&[("BACKSPACE_VENDORS", path.to_str().unwrap())]), "a file".to_owned())]
+        };
+        let mut settings = Settings::with_vendors(vendors(&named(&path)).unwrap()).unwrap();
+        settings.take(&variables(&[("GROQ_API_KEY", "gsk-value")]), "the environment").unwrap();
+        assert_eq!(settings.secrets(), BTreeSet::from(["gsk-value"]));
+        assert!(settings.refuse_unknown(&variables(&[("GROQ_API_KEY_FILE", "x")]), "f").is_ok());
+        assert!(empty().refuse_unknown(&variables(&[("GROQ_API_KEY", "x")]), "f").is_err());
+
+        std::fs::write(&path, "[groq]\n\nwire = \"morse\"").unwrap();
+        let error = format!("{:#}", vendors(&named(&path)).unwrap_err());
+        assert!(error.contains("BACKSPACE_VENDORS") && error.contains("line 3"), "{error}");
+        let missing = folder.path().join("none.toml");
+        assert!(
+            format!("{:#}", vendors(&named(&missing)).unwrap_err()).contains("cannot read"),
+            "named and not there"
+        );
+    }
+
     #[test]
     fn env_files_are_read_as_people_write_them() {
         let text = "# c\nexport A=1\nB=\"two words\" # why\nC='x#y'\nD=plain # note\nE=a=b\n";
@@ -274,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_nobody_hears_is_an_error() {
-        let mut settings = Settings::default();
+        let mut settings = empty();
         let error = settings.take(&variables(&[("BACKSPACE_HOEM", "/x")]), "the environment").unwrap_err();
         assert!(error.to_string().contains("BACKSPACE_HOEM"), "{error}");
         settings.take(&variables(&[("PATH", "/bin"), ("GITHUB_SHA", "x")]), "the environment").unwrap();
@@ -285,7 +357,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         std::fs::write(&path, "ghp_value\n").unwrap();
-        let mut settings = Settings::default();
+        let mut settings = empty();
         settings
             .take(&variables(&[("GITHUB_TOKEN_FILE", path.to_str().unwrap())]), "the environment")
             .unwrap();
@@ -295,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_named_with_its_origin() {
-        let mut settings = Settings::default();
+        let mut settings = empty();
         settings.take(&variables(&[("MAX_CONCURRENT_JOBS", "many")]), "the environment").unwrap();
         let error = settings.parsed::<usize>("MAX_CONCURRENT_JOBS").unwrap_err().to_string();
         assert!(error.contains("MAX_CONCURRENT_JOBS (from the environment) is `many`"), "{error}");

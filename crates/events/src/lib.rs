@@ -26,13 +26,11 @@ pub use entry::{Actor, DecodeError, Entry, NewEntry, Tenant};
 pub use event::*;
 pub use journal::{Journal, JournalError};
 pub use oid::{Oid, OidError};
-pub use outcome::{
-    Delivery, Failure, FailureCode, Limit, ModelUse, Outcome, Saved, Step, Target, Telemetry, Thoughts,
-};
+pub use outcome::{Delivery, Failure, FailureCode, Limit, Outcome, Saved, Step, Target, Telemetry, Thoughts};
 pub use redact::Redactor;
 pub use remote::{Address, AddressError, Hosted, Hosts, Remote};
 pub use repo_path::{PathError, RepoPath};
 pub use request::{Publish, Request};
 pub use session_id::{SessionId, SessionIdError};
 pub use state::{SessionState, Status};
-pub use text::{error_chain, escape_control, head_and_tail};
+pub use text::{error_chain, escape_control, head_and_tail, head_and_tail_at};

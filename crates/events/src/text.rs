@@ -6,13 +6,18 @@ use std::error::Error;
 ///
 /// Cuts at character boundaries; the result is at most `bytes_max` bytes plus the sentence in the middle.
 pub fn head_and_tail(text: &str, bytes_max: usize) -> String {
+    head_and_tail_at(text, bytes_max, "")
+}
+
+/// As [`head_and_tail`]; the sentence in the middle ends with `place`, which says where all of the text is.
+pub fn head_and_tail_at(text: &str, bytes_max: usize, place: &str) -> String {
     if text.len() <= bytes_max {
         return text.to_owned();
     }
     let half = bytes_max / 2;
     let head = &text[..text.floor_char_boundary(half)];
     let tail = &text[text.ceil_char_boundary(text.len() - half)..];
-    format!("{head}\n[… {} bytes left out …]\n{tail}", text.len() - head.len() - tail.len())
+    format!("{head}\n[… {} bytes left out{place} …]\n{tail}", text.len() - head.len() - tail.len())
 }
 
 /// Replaces what could move a terminal's cursor or turn its text around: control characters other than newline and

@@ -1,42 +1,38 @@
 //! Who thinks: asks a language model for its next reply. Knows nothing of sessions or of what a tool does.
 
 mod anthropic;
-mod chain;
 mod chat_completions;
 mod conversation;
-mod error;
+mod facts;
 mod foreign;
 mod history;
 mod live;
 mod origin;
-mod price;
 mod raw_object;
-mod refusal;
 mod retry;
 mod scripted;
 mod stream;
 mod transport;
+mod vendors;
 
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 
-pub use anthropic::{Config as AnthropicConfig, Thinking};
-pub use chain::{Breakers, Chain, Lost, Notice, Switched, Wait};
-pub use chat_completions::Config as ChatCompletionsConfig;
 pub use conversation::{Conversation, Message, ToolResult, ToolSpec};
-pub use error::Error;
+pub use facts::{Caches, Facts, Price, Rates, Thinking};
 pub use live::{Delta, Live, Unheard};
 pub use origin::{Origin, Wire};
-pub use retry::Policy;
+pub use retry::{Policy, Wait, ask};
 pub use scripted::Config as ScriptedConfig;
+pub use vendors::{
+    Called, Models, Protocol, Served, SettingRole, Unready, Vendor, VendorSetting, Vendors, VendorsError,
+};
 
 /// Which model to ask, and how to reach it.
 #[derive(Debug, Clone)]
 pub enum Config {
-    /// Anthropic's Messages API, or a server that speaks it.
-    Anthropic(anthropic::Config),
-    /// OpenAI's Chat Completions API, or a server that speaks it.
-    ChatCompletions(chat_completions::Config),
+    /// A model that a vendor serves.
+    Served(Served),
     /// A recording.
     Scripted(scripted::Config),
 }
@@ -45,13 +41,27 @@ impl Config {
     /// The same provider with another model; a recording has no other.
     #[must_use]
     pub fn with_model(self, model: &str) -> Self {
-        let model = model.to_owned();
         match self {
-            Self::Anthropic(config) => Self::Anthropic(anthropic::Config { model, ..config }),
-            Self::ChatCompletions(config) => {
-                Self::ChatCompletions(chat_completions::Config { model, ..config })
-            }
+            Self::Served(served) => Self::Served(served.with_model(model)),
             Self::Scripted(config) => Self::Scripted(config),
+        }
+    }
+
+    /// The same for one session: providers that take `key` keep its requests together in their cache.
+    #[must_use]
+    pub fn with_cache_key(self, key: &str) -> Self {
+        match self {
+            Self::Served(served) => Self::Served(served.with_cache_key(key)),
+            Self::Scripted(config) => Self::Scripted(config),
+        }
+    }
+
+    /// The models that may be asked for.
+    pub fn models(&self) -> Models {
+        match self {
+            Self::Served(served) => served.models(),
+            // A recording plays the same replies whatever it is called.
+            Self::Scripted(_) => Models::Any,
         }
     }
 }
@@ -62,8 +72,16 @@ impl Config {
 /// When the configuration cannot work, for instance a recording that cannot be read.
 pub fn open(config: &Config) -> Result<Box<dyn Model>, Error> {
     match config {
-        Config::Anthropic(config) => anthropic::open(config),
-        Config::ChatCompletions(config) => chat_completions::open(config),
+        Config::Served(served) => {
+            if served.model().is_empty() {
+                return Err(Error::Config(format!("{} needs the name of a model", served.provider())));
+            }
+            match served.protocol() {
+                Protocol::Anthropic => anthropic::open(served),
+                // Whoever speaks Responses speaks the older wire as well.
+                Protocol::Responses | Protocol::ChatCompletions => chat_completions::open(served),
+            }
+        }
         Config::Scripted(config) => scripted::open(config),
     }
 }
@@ -84,11 +102,14 @@ pub trait Model: Send + Sync {
     /// request.
     ///
     /// # Errors
-    /// [`Error`] says whether asking again can help: see [`Chain::ask`], which does. What `live` heard is void then.
+    /// [`Error`] says whether asking again can help: see [`ask`], which does. What `live` heard is void then.
     async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error>;
 
     /// Who is asked.
     fn name(&self) -> &ModelName;
+
+    /// What is known of it.
+    fn facts(&self) -> &Facts;
 }
 
 /// Who is asked.
@@ -181,4 +202,52 @@ pub struct Usage {
     pub cache_write: u64,
     /// US dollars; nothing when the model's price is not known.
     pub usd: Option<f64>,
+}
+
+/// Why a model did not reply. The variants are what callers branch on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The key is missing, wrong, or lacks a right. Never holds the key.
+    #[error("{provider} refused the API key ({status}): {message}")]
+    Key {
+        /// The provider.
+        provider: String,
+        /// The HTTP status.
+        status: u16,
+        /// What the provider said, bounded.
+        message: String,
+        /// The setting that holds the key, where there is one.
+        variable: Option<String>,
+    },
+    /// The provider refused the request; asking again gives the same answer.
+    #[error("{provider} refused the request ({status}): {message}")]
+    Refused {
+        /// The provider.
+        provider: String,
+        /// The HTTP status.
+        status: u16,
+        /// What the provider said, bounded.
+        message: String,
+    },
+    /// The provider is busy, limited or broken; asking again may help.
+    #[error("{provider} is not answering: {message}")]
+    Transient {
+        /// The provider.
+        provider: String,
+        /// What happened.
+        message: String,
+        /// How long the provider asked us to wait, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+    /// The answer broke the wire's own rules.
+    #[error("{provider} answered what its protocol does not allow: {message}")]
+    Protocol {
+        /// The provider.
+        provider: String,
+        /// What was wrong.
+        message: String,
+    },
+    /// The configuration cannot work.
+    #[error("cannot open the model: {0}")]
+    Config(String),
 }

@@ -25,7 +25,9 @@ use serde::Deserialize;
 
 use crate::anthropic::{Blocks, stop_of};
 use crate::raw_object::RawObject;
-use crate::{Conversation, Delta, Error, Live, Model, ModelName, Origin, Part, Reply, Usage, Wire};
+use crate::{
+    Conversation, Delta, Error, Facts, Live, Model, ModelName, Origin, Part, Price, Rates, Reply, Usage, Wire,
+};
 
 /// What the provider is called.
 const PROVIDER: &str = "scripted";
@@ -58,11 +60,12 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Model>, Error> {
         return Err(Error::Config(format!("the recording {} has no replies", config.name)));
     }
     let name = ModelName { provider: PROVIDER.to_owned(), model: config.name.clone() };
-    Ok(Box::new(Scripted { name, lines }))
+    Ok(Box::new(Scripted { name, facts: facts(), lines }))
 }
 
 struct Scripted {
     name: ModelName,
+    facts: Facts,
     lines: Vec<(Duration, Reply)>,
 }
 
@@ -90,6 +93,17 @@ impl Model for Scripted {
     fn name(&self) -> &ModelName {
         &self.name
     }
+
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+}
+
+/// A recording has no limits of its own, and playing it costs nothing but what its lines say.
+fn facts() -> Facts {
+    let free = Rates { input: 0.0, cache_write: 0.0, cache_read: 0.0, output: 0.0 };
+    let price = Price { as_of: String::new(), source: "the recording".to_owned(), usual: free, long: None };
+    Facts { price: Some(price), ..Facts::UNKNOWN }
 }
 
 #[derive(Deserialize)]

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fakes::model::{Asked, Fake, Fault, Recording, Running};
 use model::{
-    AnthropicConfig, Breakers, Chain, ChatCompletionsConfig, Config, Conversation, Error, Message, Model,
-    Notice, Part, Policy, Reply, ScriptedConfig, Stop, ToolResult, ToolSpec, Unheard,
+    Config, Conversation, Error, Message, Model, Part, Policy, Protocol, Reply, ScriptedConfig, Served, Stop,
+    ToolResult, ToolSpec, Unheard, Vendors, Wait,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,16 +79,16 @@ impl Bench {
 }
 
 fn anthropic(base_url: &str) -> Config {
-    let key = SecretString::from(KEY);
-    Config::Anthropic(AnthropicConfig {
-        base_url: base_url.to_owned(),
-        ..AnthropicConfig::new(key, "claude-opus-5-5")
-    })
+    served("anthropic", "claude-opus-5-5", Protocol::Anthropic, base_url)
 }
 
 fn chat_completions(base_url: &str) -> Config {
-    let config = ChatCompletionsConfig::new(SecretString::from(KEY), "gpt-5");
-    Config::ChatCompletions(ChatCompletionsConfig { base_url: base_url.to_owned(), ..config })
+    served("openai", "gpt-5", Protocol::ChatCompletions, base_url)
+}
+
+fn served(vendor: &str, model: &str, protocol: Protocol, base_url: &str) -> Config {
+    let served = Served::new(Vendors::built_in().get(vendor).unwrap(), SecretString::from(KEY), model);
+    Config::Served(served.speaking(protocol).at(base_url))
 }
 
 fn conversation() -> Conversation {
@@ -248,19 +248,13 @@ async fn errors_have_the_class_of_their_status_and_never_the_key() {
             let error = model.reply(&conversation(), &Unheard).await.unwrap_err();
             let class = match &error {
                 Error::Key { .. } => "key",
-                Error::Quota { .. } => "quota",
-                Error::NotFound { .. } => "not found",
-                Error::ContextFull { .. } => "context",
                 Error::Refused { .. } => "refused",
                 Error::Transient { .. } => "transient",
                 Error::Protocol { .. } | Error::Config(_) => "other",
             };
             let expected = match status {
                 401 | 403 => "key",
-                402 => "quota",
-                404 => "not found",
-                413 => "context",
-                400 | 422 => "refused",
+                400 | 402 | 404 | 413 | 422 => "refused",
                 _ => "transient",
             };
             assert_eq!(class, expected, "{backend:?} {status}: {error}");
@@ -318,24 +312,24 @@ async fn waiting_is_as_long_as_the_provider_says_and_written_down() {
     let policy = Policy { wait_max: policy.wait_min, ..policy };
     for backend in WIRES {
         let bench = Bench::new(backend, TASK).await;
+        let model = bench.open();
         let headers = vec![("retry-after-ms", "7".to_owned()), ("retry-after", "60".to_owned())];
         bench.fake.fail_next(Fault::Status { status: 429, headers });
         bench.fake.fail_next(Fault::status(529));
         let waits = std::sync::Mutex::new(Vec::new());
-        let on_notice = async |notice: Notice| {
-            let Notice::Wait(wait) = notice else { panic!("{notice:?}") };
+        let on_wait = async |wait: Wait| {
             waits.lock().unwrap().push(wait);
             Ok::<(), Error>(())
         };
-        let chain = Chain::of(vec![bench.open()], policy.clone(), Breakers::default());
-        let reply = chain.ask(&conversation(), &Unheard, on_notice).await.unwrap();
+        let reply = model::ask(&*model, &conversation(), &Unheard, &policy, on_wait).await.unwrap();
         assert_eq!(reply.calls[0].id, "t1");
         let waits = waits.into_inner().unwrap();
         assert_eq!(waits.iter().map(|wait| (wait.wait_ms, wait.retry)).collect::<Vec<_>>(), [(7, 1), (1, 2)]);
         assert!(waits[0].reason.contains("(429)") && waits[1].reason.contains("(529)"), "{waits:?}");
         let headers = vec![("x-should-retry", "false".to_owned())];
         bench.fake.fail_next(Fault::Status { status: 503, headers });
-        let refused = chain.ask(&conversation(), &Unheard, async |_| Ok::<(), Error>(())).await;
+        let refused =
+            model::ask(&*model, &conversation(), &Unheard, &policy, async |_| Ok::<(), Error>(())).await;
         assert!(matches!(refused, Err(Error::Refused { status: 503, .. })));
     }
 }

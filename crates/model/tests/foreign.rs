@@ -3,8 +3,8 @@
 
 use fakes::model::{Fake, Recording, Running};
 use model::{
-    AnthropicConfig, ChatCompletionsConfig, Config, Conversation, Message, Origin, Part, Reply, Stop,
-    ToolCall, ToolResult, ToolSpec, Unheard, Usage, Wire,
+    Config, Conversation, Message, Origin, Part, Protocol, Reply, Served, Stop, ToolCall, ToolResult,
+    ToolSpec, Unheard, Usage, Vendors, Wire,
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
@@ -168,13 +168,12 @@ impl Bench {
     }
 
     fn claude(&self, model: &str) -> Config {
-        let config = AnthropicConfig::new(SecretString::from("sk-key"), model);
-        Config::Anthropic(AnthropicConfig { base_url: self.running.anthropic_url(), ..config })
+        Config::Served(served("anthropic", model).at(self.running.anthropic_url()))
     }
 
     fn gpt(&self) -> Config {
-        let config = ChatCompletionsConfig::new(SecretString::from("sk-key"), "gpt-5");
-        Config::ChatCompletions(ChatCompletionsConfig { base_url: self.running.openai_url(), ..config })
+        let served = served("openai", "gpt-5").speaking(Protocol::ChatCompletions);
+        Config::Served(served.at(self.running.openai_url()))
     }
 
     /// Asks with `conversation`; the stand-in must take it.
@@ -184,6 +183,10 @@ impl Bench {
         let sent = self.fake.asked().pop().unwrap().body;
         assert_eq!(reply.unwrap().parts, [Part::Text("Done.".to_owned())], "{sent}");
     }
+}
+
+fn served(vendor: &str, model: &str) -> Served {
+    Served::new(Vendors::built_in().get(vendor).unwrap(), SecretString::from("sk-key"), model)
 }
 
 #[test]

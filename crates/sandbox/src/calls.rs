@@ -88,7 +88,7 @@ impl Calls {
 
     /// See [`crate::Sandbox::file`].
     pub(crate) async fn file(&self, tool: &FileTool) -> Result<FileAnswer, Error> {
-        if let FileTool::Write { bytes, .. } = tool
+        if let FileTool::Write { bytes, .. } | FileTool::Keep { bytes } = tool
             && bytes.len() > WRITE_BYTES_MAX
         {
             return Ok(FileAnswer::Refused(format!(

@@ -95,19 +95,9 @@ pub(crate) fn of_agent(error: &agent::Error) -> Failure {
 /// The model does not reply.
 pub(crate) fn of_model(step: Step, error: &model::Error) -> Failure {
     let (code, hint) = match error {
-        model::Error::Key { provider, .. } => (FailureCode::ModelRefused, Some(key_hint(provider))),
-        model::Error::Quota { .. } => (
-            FailureCode::ModelRefused,
-            Some("Raise the limit of that account, or name another provider.".to_owned()),
-        ),
-        model::Error::NotFound { .. } => (
-            FailureCode::ModelRefused,
-            Some("Name another model, or check the provider's base URL.".to_owned()),
-        ),
-        model::Error::ContextFull { .. } => (
-            FailureCode::ModelRefused,
-            Some("Ask for less at once, or name a model with a longer context.".to_owned()),
-        ),
+        model::Error::Key { provider, variable, .. } => {
+            (FailureCode::ModelRefused, Some(key_hint(provider, variable.as_deref())))
+        }
         model::Error::Refused { .. } | model::Error::Config(_) => (FailureCode::ModelRefused, None),
         model::Error::Transient { .. } => {
             (FailureCode::ModelUnavailable, Some("Try again later, or name another provider.".to_owned()))
@@ -117,9 +107,14 @@ pub(crate) fn of_model(step: Step, error: &model::Error) -> Failure {
     Failure { hint, ..at(step, code, chain(error)) }
 }
 
-/// Which variable holds the key that was refused.
-fn key_hint(provider: &str) -> String {
-    format!("Set {}_API_KEY to a valid key.", provider.to_ascii_uppercase())
+/// What mends a key that was refused.
+fn key_hint(provider: &str, variable: Option<&str>) -> String {
+    match variable {
+        Some(name) => format!("Set {name} to a valid key of {provider}."),
+        None => {
+            format!("Give {provider} a `key_variable` in the table of vendors, and that setting a valid key.")
+        }
+    }
 }
 
 /// The log or a lock refused.

@@ -16,7 +16,7 @@ const OUTPUT_BYTES_MAX: usize = 20 * 1024;
 pub(super) const TOOL: Tool = Tool {
     name: "bash",
     description: "Run a shell script in /work and give its output and exit code. Each call is a new shell; background \
-                  processes live on until the end of the session. No network. Long output is cut in the middle; all of it is then in a file that the result names, to page with sed -n.",
+                  processes live on until the end of the session. No network. Long output is cut in the middle; all of it is then in a file that the result names, to page with `read`.",
     parameters: r#"{"type":"object","properties":{"command":{"type":"string"},"timeout_seconds":{"type":"integer","minimum":1}},"required":["command"],"additionalProperties":false}"#,
 };
 

@@ -21,7 +21,7 @@ const NUMBERED_BYTES_MAX: usize = RESULT_BYTES_MAX - 256;
 pub(super) const TOOL: Tool = Tool {
     name: "read",
     description: "Read lines of a text file (numbered), or list a folder. Page on with first_line.",
-    parameters: r#"{"type":"object","properties":{"path":{"type":"string","description":"relative to /work"},"first_line":{"type":"integer","minimum":1},"lines":{"type":"integer","minimum":1,"maximum":2000}},"required":["path"],"additionalProperties":false}"#,
+    parameters: r#"{"type":"object","properties":{"path":{"type":"string","description":"relative to /work, or a kept output"},"first_line":{"type":"integer","minimum":1},"lines":{"type":"integer","minimum":1,"maximum":2000}},"required":["path"],"additionalProperties":false}"#,
 };
 
 #[derive(Deserialize)]
@@ -66,9 +66,10 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
             Ok(Done::of(names.join("\n") + &more, Shown::Read { path, lines }))
         }
         FileAnswer::Refused(why) => Err(Trouble::Refused(why)),
-        other @ (FileAnswer::Found { .. } | FileAnswer::Edited { .. } | FileAnswer::Written { .. }) => {
-            Err(super::answered_amiss(&other))
-        }
+        other @ (FileAnswer::Found { .. }
+        | FileAnswer::Edited { .. }
+        | FileAnswer::Written { .. }
+        | FileAnswer::Kept { .. }) => Err(super::answered_amiss(&other)),
     }
 }
 

@@ -54,6 +54,7 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
         other @ (FileAnswer::Read { .. }
         | FileAnswer::Folder { .. }
         | FileAnswer::Edited { .. }
-        | FileAnswer::Written { .. }) => Err(super::answered_amiss(&other)),
+        | FileAnswer::Written { .. }
+        | FileAnswer::Kept { .. }) => Err(super::answered_amiss(&other)),
     }
 }

@@ -39,6 +39,7 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
         other @ (FileAnswer::Read { .. }
         | FileAnswer::Folder { .. }
         | FileAnswer::Found { .. }
-        | FileAnswer::Edited { .. }) => Err(super::answered_amiss(&other)),
+        | FileAnswer::Edited { .. }
+        | FileAnswer::Kept { .. }) => Err(super::answered_amiss(&other)),
     }
 }

@@ -6,7 +6,7 @@ use sandbox::FileAnswer;
 use super::{FINISH, World, calls, finished};
 
 /// The bound on results, and room for the sentence that says what was left out.
-const RESULT_BYTES_MAX: usize = 24 * 1024 + 64;
+const RESULT_BYTES_MAX: usize = 24 * 1024 + 128;
 
 /// What `read` gives, and how many lines people are shown that it gave.
 async fn read(answer: FileAnswer) -> (String, u64) {
@@ -55,8 +55,12 @@ async fn a_result_is_bounded_whatever_the_sandbox_gives() {
     let matches = vec!["a:1:a".repeat(100); 200];
     *world.file.lock().unwrap() = Some(FileAnswer::Found { matches, more: true });
     assert_eq!(world.work(Budget::default()).await.unwrap(), finished());
-    for done in &world.finished()[..2] {
-        assert!(done.result.len() <= RESULT_BYTES_MAX && done.result.contains("left out"), "{}", done.tool);
+    for (done, path) in world.finished().iter().zip(["/tmp/output-1.txt", "/tmp/output-2.txt"]) {
+        let kept = format!("bytes left out; all of it is in {path}, to page with `read` …]");
+        assert!(done.result.len() <= RESULT_BYTES_MAX && done.result.contains(&kept), "{}", done.tool);
     }
     assert!(world.finished()[0].result.ends_with("[exit code 0]"));
+    let kept = world.kept.lock().unwrap().clone();
+    assert_eq!(kept[0], "ü".repeat(100_000) + "\n[exit code 0]");
+    assert_eq!(kept[1].lines().count(), 201);
 }

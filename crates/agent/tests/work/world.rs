@@ -1,6 +1,7 @@
 //! A model, a sandbox, a checkpoint and a journal in memory, and what was asked of them in one list.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use events::{
     Bounds, Budget, ChangeList, ChangedPath, Content, Event, Journal, JournalError, Oid, ToolFinished, Whose,
 };
 use model::{
-    Chain, Conversation, Live, Message, Model, ModelName, Origin, Part, Reply, ToolCall, Usage, Wire,
+    Conversation, Facts, Live, Message, Model, ModelName, Origin, Part, Reply, ToolCall, Usage, Wire,
 };
 use sandbox::{Allowance, Command, Ended, Exported, FileAnswer, FileTool, Ran, Sandbox, Terms};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub(crate) struct World {
     replies: Mutex<VecDeque<Reply>>,
     /// What the file tools answer.
     pub(crate) file: Mutex<Option<FileAnswer>>,
+    /// The outputs that were too long to be told.
+    pub(crate) kept: Mutex<Vec<String>>,
     /// What commands print.
     pub(crate) output: Mutex<String>,
     pub(crate) cancel: CancellationToken,
@@ -47,6 +50,7 @@ impl World {
         Self {
             replies: Mutex::new(replies.into_iter().collect()),
             file: Mutex::new(None),
+            kept: Mutex::default(),
             output: Mutex::new(String::new()),
             cancel: CancellationToken::new(),
             did: Mutex::new(Vec::new()),
@@ -57,10 +61,11 @@ impl World {
 
     /// Lets the agent work with `budget`, an hour at most, ten minutes for a command.
     pub(crate) async fn work(&self, budget: Budget) -> Result<Stop, Error> {
-        let models = Chain::of(vec![Box::new(self)], model::Policy::default(), model::Breakers::default());
+        let retry = model::Policy::default();
         let bench = Bench {
-            models: &models,
+            model: self,
             live: &model::Unheard,
+            retry: &retry,
             sandbox: self,
             checkpoint: self,
             journal: self,
@@ -144,7 +149,7 @@ pub(crate) fn calls<'a>(calls: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
 }
 
 #[async_trait]
-impl Model for &World {
+impl Model for World {
     async fn reply(&self, conversation: &Conversation, _: &dyn Live) -> Result<Reply, model::Error> {
         self.note(Did::Asked(conversation.messages().last().unwrap().clone()));
         let next = self.replies.lock().unwrap().pop_front();
@@ -156,6 +161,10 @@ impl Model for &World {
 
     fn name(&self) -> &ModelName {
         &self.name
+    }
+
+    fn facts(&self) -> &Facts {
+        &Facts::UNKNOWN
     }
 }
 
@@ -174,7 +183,14 @@ impl Sandbox for World {
         Ok(Ran { output_bytes: output.len() as u64, output, ended, duration_ms: 0 })
     }
 
-    async fn file(&self, _: &FileTool) -> Result<FileAnswer, sandbox::Error> {
+    /// Keeps outputs, and answers everything else with what the test has laid ready.
+    async fn file(&self, tool: &FileTool) -> Result<FileAnswer, sandbox::Error> {
+        if let FileTool::Keep { bytes } = tool {
+            let mut kept = self.kept.lock().unwrap();
+            kept.push(String::from_utf8(bytes.clone()).unwrap());
+            let path = format!("/tmp/output-{}.txt", kept.len());
+            return Ok(FileAnswer::Kept { path, bytes: bytes.len() as u64 });
+        }
         Ok(self.file.lock().unwrap().clone().unwrap())
     }
 
@@ -186,8 +202,8 @@ impl Sandbox for World {
         unreachable!("the checkpoint asks for contents, and this one does not")
     }
 
-    async fn export(&self, _: &std::path::Path, _: Allowance) -> Result<Exported, sandbox::Error> {
-        unreachable!("who prepared the sandbox takes out what it added")
+    async fn export(&self, _: &Path, _: Allowance) -> Result<Exported, sandbox::Error> {
+        unreachable!("who prepares a layer asks for it, and the agent does not")
     }
 
     async fn close(&self) -> Result<(), sandbox::Error> {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use model::{SettingRole, Vendors};
+
 /// A setting.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
@@ -19,7 +21,7 @@ pub(crate) struct Setting {
 
 impl Setting {
     /// All its names; a later one beats an earlier one.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.also.into_iter().chain([self.name])
     }
 }
@@ -39,18 +41,17 @@ pub(super) const CLIENT_ONLY: &[&str] = &[
     "BACKSPACE_REQUIRE_OPENAPI",
 ];
 
-/// All settings.
-pub(crate) const SETTINGS: &[Setting] = &[
-    secret("ANTHROPIC_API_KEY", "key for Anthropic's Messages API"),
-    plain("ANTHROPIC_BASE_URL", "https://api.anthropic.com", "a server that speaks the Messages API"),
-    plain("ANTHROPIC_MODEL", "claude-sonnet-5-5", "the model when a request names none"),
-    secret("OPENAI_API_KEY", "key for OpenAI's Chat Completions API"),
-    plain("OPENAI_BASE_URL", "https://api.openai.com/v1", "any server that speaks Chat Completions"),
-    plain("OPENAI_MODEL", "gpt-5.5", "the model when a request names none"),
+/// All settings but those of the model vendors, which are rows of their table.
+const SETTINGS: &[Setting] = &[
     plain(
         "BACKSPACE_PROVIDERS",
-        "anthropic,openai",
-        "the providers, the preferred one first; those without a key are passed over",
+        "all that have a key or an address",
+        "the model providers, the preferred one first; those without a key are passed over",
+    ),
+    plain(
+        "BACKSPACE_VENDORS",
+        "none",
+        "a file that goes over the table of model vendors: more vendors, models, prices (docs/models.md)",
     ),
     Setting {
         also: Some("GITHUB_PAT"),
@@ -114,10 +115,46 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("DEBUG", "false", "true or 1 is LOG_LEVEL=debug"),
 ];
 
+/// All settings, those of `vendors` first. Their names stay for the life of the process, which reads its settings once.
+///
+/// # Errors
+/// A vendor that wants the name of another setting for itself.
+pub(super) fn table(vendors: &Vendors) -> Result<Vec<Setting>, String> {
+    let mut table: Vec<Setting> = Vec::new();
+    for (vendor, setting) in
+        vendors.iter().flat_map(|vendor| vendor.settings().into_iter().map(|s| (vendor.name(), s)))
+    {
+        let ours = |known: &Setting| known.names().any(|name| name == setting.name);
+        if SETTINGS.iter().any(ours) || setting.name.starts_with("BACKSPACE_") {
+            return Err(format!(
+                "the vendor {vendor} cannot have {} for itself: it is a setting of its own",
+                setting.name
+            ));
+        }
+        // Two vendors may share a key: another address of the same service.
+        if table.iter().any(ours) {
+            continue;
+        }
+        let (secret, meaning) = match setting.role {
+            SettingRole::Key => (true, format!("key for {vendor}")),
+            SettingRole::Address => (false, format!("where {vendor} is reached")),
+            SettingRole::Model => (false, format!("the model of {vendor} when a request names none")),
+            SettingRole::Wire => {
+                (false, format!("what {vendor} speaks: `anthropic`, `responses` or `chat_completions`"))
+            }
+        };
+        let default = setting.default.unwrap_or_default().leak();
+        let (name, meaning) = (setting.name.leak(), meaning.leak());
+        table.push(Setting { name, also: None, secret, default, meaning });
+    }
+    table.extend_from_slice(SETTINGS);
+    Ok(table)
+}
+
 /// All settings as a text for `--help`.
 pub(crate) fn for_help() -> String {
     let mut text = "Settings (environment, or backspace.toml with the same names):\n".to_owned();
-    for Setting { name, default, meaning, .. } in SETTINGS {
+    for Setting { name, default, meaning, .. } in table(Vendors::built_in()).unwrap_or_default() {
         let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
         let _ = writeln!(text, "  {name}: {meaning}{default}");
     }
@@ -135,7 +172,7 @@ mod tests {
         let mut text = "# All settings of backspace. Read only when named: backspace --env-file FILE …\n\
                         # The same names stand in backspace.toml. Every secret is also read from the file that NAME_FILE names.\n"
             .to_owned();
-        for setting in SETTINGS {
+        for setting in table(Vendors::built_in()).unwrap() {
             let also = setting.also.map(|name| format!(" (also {name})")).unwrap_or_default();
             let _ = write!(text, "\n# {}{also}\n# {}={}\n", setting.meaning, setting.name, setting.default);
         }
@@ -154,8 +191,18 @@ mod tests {
     }
 
     #[test]
+    fn a_vendor_takes_no_setting_away() {
+        for name in ["PORT", "GITHUB_PAT", "BACKSPACE_NEW"] {
+            let text = format!("[new]\nwire = \"chat\"\nbase_url = \"https://x\"\nkey_variable = \"{name}\"");
+            let error = table(&Vendors::built_in().with(&text).unwrap()).unwrap_err();
+            assert!(error.contains(&format!("the vendor new cannot have {name}")), "{error}");
+        }
+    }
+
+    #[test]
     fn names_are_heard_once() {
-        let mut names: Vec<&str> = SETTINGS.iter().flat_map(Setting::names).collect();
+        let table = table(Vendors::built_in()).unwrap();
+        let mut names: Vec<&str> = table.iter().flat_map(Setting::names).collect();
         names.sort_unstable();
         let all = names.len();
         names.dedup();

@@ -7,7 +7,6 @@
 
 mod cli;
 mod crash;
-mod fallback;
 mod story;
 mod tidy;
 mod tried;

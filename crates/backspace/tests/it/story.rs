@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{Budget, Event, FailureCode, Limit, Outcome, Saved, Step, Target};
+use events::{Budget, Entry, Event, FailureCode, Limit, Outcome, Saved, Step, Target};
 use fakes::forge::Bend;
 use serde_json::json;
 
@@ -111,6 +111,36 @@ async fn an_agent_that_goes_in_circles_is_told_and_what_exists_is_landed() {
         page.contains("Going in circles ended the work") && page.contains("- [ ] Say what it does"),
         "{page}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_megabytes_of_output_are_kept_and_paged() {
+    let page = json!({ "path": "/tmp/output-1.txt", "first_line": 250_000, "lines": 2 });
+    let world = World::local(Bent::replies([
+        calls([bash("seq 300000"), the_fix()]),
+        calls([tool("read", page)]),
+        calls([finish()]),
+    ]))
+    .await;
+    let entries = world.run(json!({})).await;
+    let result = |name: &str| {
+        let of = |entry: &Entry| match &entry.event {
+            Event::ToolFinished(done) if done.tool == name => Some(done.result.clone()),
+            _ => None,
+        };
+        entries.iter().find_map(of).unwrap()
+    };
+    let printed = result("bash");
+    assert!(
+        printed.len() < 24 * 1024 && printed.starts_with("1\n2\n") && printed.contains("\n300000\n"),
+        "{printed}"
+    );
+    assert!(printed.contains(" bytes left out; all of it is in /tmp/output-1.txt …]"), "{printed}");
+    let expected =
+        "250000\t250000\n250001\t250001\n[lines 250000 to 250001 of 300000; page on with first_line 250002]";
+    assert_eq!(result("read"), expected);
+    let Outcome::Delivered(delivery) = outcome(&entries) else { panic!("{:?}", outcome(&entries)) };
+    assert_eq!(delivery.files.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,9 +31,8 @@ pub(crate) struct World {
 
 /// What may be bent before a world is made.
 pub(crate) struct Bent {
-    /// Who may be asked.
-    pub(crate) providers: Vec<Provider>,
-    pub(crate) retry: model::Policy,
+    /// The model's replies.
+    pub(crate) replies: Vec<Value>,
     pub(crate) sandbox: sandbox::namespaces::Config,
     pub(crate) policy: sandbox::Policy,
     /// The operator's.
@@ -42,19 +41,9 @@ pub(crate) struct Bent {
 }
 
 impl Bent {
-    /// The model gives `replies`.
     pub(crate) fn replies(replies: impl IntoIterator<Item = Value>) -> Self {
-        let text = replies.into_iter().map(|reply| format!("{reply}\n")).collect();
-        let scripted = model::ScriptedConfig { name: "story".into(), text };
-        let config = model::Config::Scripted(scripted);
-        Self::asking(vec![Provider { name: "scripted".into(), config }])
-    }
-
-    /// Who may be asked is `providers`.
-    pub(crate) fn asking(providers: Vec<Provider>) -> Self {
         Self {
-            providers,
-            retry: model::Policy::default(),
+            replies: replies.into_iter().collect(),
             sandbox: sandbox::namespaces::Config::default(),
             policy: sandbox::Policy { work_bytes_max: 256 << 20, ..sandbox::Policy::default() },
             budget: events::Budget::default(),
@@ -118,17 +107,17 @@ impl World {
             };
             (config.host.clone(), forge::open(&forge::Config::GitHub(config)).unwrap())
         });
-        let providers = Providers(bent.providers);
-        let names = providers.names();
+        let text = bent.replies.iter().map(|reply| format!("{reply}\n")).collect();
+        let scripted = model::ScriptedConfig { name: "story".into(), text };
+        let provider = Provider { name: "scripted".into(), config: model::Config::Scripted(scripted) };
         let ports = Ports {
             store,
             repos,
             forges: Forges { hosted: hosted.into_iter().collect(), local },
             shelf,
-            providers,
-            retry: bent.retry,
+            providers: Providers(vec![provider]),
+            retry: model::Policy::default(),
             budget: bent.budget,
-            breakers: model::Breakers::default(),
             sandbox: sandbox::Config::Namespaces(bent.sandbox),
             policy: bent.policy,
             command_timeout: Duration::from_secs(60),
@@ -137,7 +126,8 @@ impl World {
             identity: Identity { name: "backspace".into(), email: "backspace@example.org".into() },
             home: state,
         };
-        let mut rules = Rules { local: LocalRepositories::Any, providers: names, ..Rules::default() };
+        let mut rules =
+            Rules { local: LocalRepositories::Any, providers: vec!["scripted".into()], ..Rules::default() };
         rules.hosts.private.extend(forge.as_ref().map(FakeForge::host));
         rules.forges.extend(forge.as_ref().map(FakeForge::host));
         let sessions =

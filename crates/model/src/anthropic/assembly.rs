@@ -1,18 +1,17 @@
 //! A reply of the Messages API, put together from its events.
 
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::foreign::{INVALID_JSON, wrapped};
 use crate::raw_object::{RawObject, raw};
 use crate::stream::{Assembly, Progress, protocol, transient};
-use crate::{Delta, Error, Live, ModelName, Origin, Part, Reply, Stop, ToolCall, Usage, price, refusal};
+use crate::transport::error_in_stream;
+use crate::{Delta, Error, Live, Origin, Part, Reply, Served, Stop, ToolCall, Usage};
 
 /// A reply that is not whole yet.
 pub(super) struct Assembling<'a> {
-    name: &'a ModelName,
-    key: &'a SecretString,
+    served: &'a Served,
     live: &'a dyn Live,
     model: String,
     blocks: Vec<Growing>,
@@ -55,12 +54,11 @@ struct WireUsage {
 }
 
 impl<'a> Assembling<'a> {
-    pub(super) fn new(name: &'a ModelName, key: &'a SecretString, live: &'a dyn Live) -> Self {
+    pub(super) fn new(served: &'a Served, live: &'a dyn Live) -> Self {
         Self {
-            name,
-            key,
+            served,
             live,
-            model: name.model.clone(),
+            model: served.model().to_owned(),
             blocks: Vec::new(),
             stop: None,
             usage: WireUsage::default(),
@@ -70,7 +68,7 @@ impl<'a> Assembling<'a> {
 
     /// The reply, when nothing of it is missing.
     pub(super) fn finish(self) -> Result<Reply, Error> {
-        let (provider, usage) = (&self.name.provider, self.used());
+        let provider = self.served.provider();
         let closed = self.blocks.iter().all(|growing| !growing.open);
         let Some(stop) = self.stop.filter(|_| closed) else {
             return Err(transient(provider, "the reply broke off before its end".to_owned()));
@@ -86,28 +84,15 @@ impl<'a> Assembling<'a> {
             growing.finish(cut)
         });
         let blocks = Blocks(blocks.collect());
-        Ok(blocks.into_reply(super::origin(self.name), stop, usage, self.model))
-    }
-
-    /// Takes in newer counts, and tells them.
-    fn count(&mut self, newer: Option<WireUsage>) {
-        if newer.is_some() {
-            self.usage.update(newer);
-            self.live.hear(Delta::Used(self.used()));
-        }
-    }
-
-    /// What the reply has used so far.
-    fn used(&self) -> Usage {
-        let usage = Usage {
+        let mut usage = Usage {
             input: self.usage.input_tokens.unwrap_or(0),
             output: self.usage.output_tokens.unwrap_or(0),
             cache_read: self.usage.cache_read_input_tokens.unwrap_or(0),
             cache_write: self.usage.cache_creation_input_tokens.unwrap_or(0),
             usd: None,
         };
-        let usd = price::usd(&self.model, &usage).or_else(|| price::usd(&self.name.model, &usage));
-        Usage { usd, ..usage }
+        usage.usd = self.served.usd(&self.model, &usage);
+        Ok(blocks.into_reply(self.served.origin(), stop, usage, self.model))
     }
 
     fn start_block(&mut self, index: Option<usize>, block: Option<RawObject>) -> Result<(), Error> {
@@ -139,7 +124,7 @@ impl<'a> Assembling<'a> {
     }
 
     fn protocol(&self, message: &str) -> Error {
-        protocol(&self.name.provider, message)
+        protocol(self.served.provider(), message)
     }
 }
 
@@ -153,20 +138,20 @@ impl Assembly for Assembling<'_> {
                     return Err(self.protocol("message_start has no message"));
                 };
                 self.model = start.model.unwrap_or_else(|| self.model.clone());
-                self.count(start.usage);
+                self.usage.update(start.usage);
             }
             "content_block_start" => self.start_block(event.index, event.content_block)?,
             "content_block_delta" => self.grow_block(event.index, event.delta)?,
             "content_block_stop" => self.stop_block(event.index)?,
             "message_delta" => {
-                self.count(event.usage);
+                self.usage.update(event.usage);
                 self.stop = event.delta.and_then(|delta| delta.text("stop_reason")).or(self.stop.take());
             }
             "message_stop" => {
                 self.whole = true;
                 return Ok(Progress::Whole);
             }
-            "error" => return Err(refusal::in_stream(&self.name.provider, self.key, data)),
+            "error" => return Err(error_in_stream(self.served, data)),
             // `ping`, and what the API may add: new kinds of events are announced as harmless.
             _ => {}
         }

@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Settings, Thinking};
+use super::Settings;
 use crate::foreign;
 use crate::history::{Encoded, Placed};
 use crate::raw_object::push_json_string;
-use crate::{Conversation, Error, Message, Origin, Reply, Stop, ToolResult};
+use crate::{Conversation, Error, Message, Origin, Reply, Stop, Thinking, ToolResult};
 
 /// What marks the end of a part of the request that the provider is to keep; five minutes, renewed by each use.
 pub(super) const MARK: &str = r#","cache_control":{"type":"ephemeral"}"#;
@@ -24,8 +24,7 @@ pub(super) fn head(model: &str, settings: Settings, conversation: &Conversation)
         Thinking::Budget(tokens) => {
             head.push_str(&format!(r#","thinking":{{"type":"enabled","budget_tokens":{tokens}}}"#));
         }
-        Thinking::Disabled => head.push_str(r#","thinking":{"type":"disabled"}"#),
-        Thinking::Auto | Thinking::Unsaid => {}
+        Thinking::Unsaid | Thinking::Encrypted | Thinking::Summarized => {}
     }
     push_tools(&mut head, conversation);
     if !is_blank(&conversation.system) {

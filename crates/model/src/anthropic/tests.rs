@@ -1,28 +1,19 @@
 //! Requests: what stands in them, where the marks are, and that the past never changes.
 
+use secrecy::SecretString;
 use serde_json::Value;
 
 use super::*;
 use crate::raw_object::raw;
-use crate::{Message, Stop, ToolResult, ToolSpec, Usage};
+use crate::vendors::tests::ours;
+use crate::{Message, Stop, ToolResult, ToolSpec, Usage, Vendors};
 
-fn model(config: &Config) -> Anthropic {
-    let endpoint = Endpoint::new(
-        "anthropic",
-        (&config.base_url, ""),
-        (HeaderName::from_static("x"), ""),
-        &config.api_key,
-    );
-    let name = name(&config.model);
-    Anthropic { endpoint: endpoint.unwrap(), name, settings: settings(config), history: Mutex::default() }
+fn model(name: &str) -> Anthropic {
+    Anthropic::new(&served(name)).unwrap()
 }
 
-fn name(model: &str) -> ModelName {
-    ModelName { provider: "anthropic".to_owned(), model: model.to_owned() }
-}
-
-fn config(model: &str) -> Config {
-    Config::new(SecretString::from("sk-secret"), model)
+fn served(model: &str) -> Served {
+    ours("anthropic", model)
 }
 
 fn conversation() -> Conversation {
@@ -37,7 +28,7 @@ fn conversation() -> Conversation {
 fn reply(content: &str, stop: Stop) -> Message {
     let raw = raw(format!(r#"{{"role":"assistant","content":{content}}}"#));
     let usage = Usage::default();
-    let origin = origin(&name("claude-opus-5-5"));
+    let origin = served("claude-opus-5-5").origin();
     let (parts, calls, model) = (Vec::new(), Vec::new(), String::new());
     Message::Assistant(Reply { origin, raw, parts, calls, stop, usage, model })
 }
@@ -54,8 +45,7 @@ fn encoded(model: &Anthropic, conversation: &Conversation) -> String {
 fn a_request_holds_what_the_wire_wants() {
     let mut conversation = conversation();
     conversation.push(Message::User("Fix \u{1F600}\u{7}".to_owned()));
-    let body: Value =
-        serde_json::from_str(&encoded(&model(&config("claude-opus-5-5")), &conversation)).unwrap();
+    let body: Value = serde_json::from_str(&encoded(&model("claude-opus-5-5"), &conversation)).unwrap();
     assert_eq!(
         (&body["model"], &body["max_tokens"], &body["stream"]),
         (&"claude-opus-5-5".into(), &32_000.into(), &true.into())
@@ -70,7 +60,7 @@ fn a_request_holds_what_the_wire_wants() {
 
 #[test]
 fn the_past_never_changes_apart_from_the_marks() {
-    let model = model(&config("claude-opus-5-5"));
+    let model = model("claude-opus-5-5");
     let mut conversation = conversation();
     conversation.push(Message::User("Begin.".to_owned()));
     let mut before = String::new();
@@ -102,7 +92,7 @@ fn the_past_never_changes_apart_from_the_marks() {
 
 #[test]
 fn a_mark_stands_where_the_request_before_ended() {
-    let model = model(&config("claude-opus-5-5"));
+    let model = model("claude-opus-5-5");
     let mut conversation = conversation();
     conversation.push(Message::User("one".to_owned()));
     conversation.push(reply(r#"[{"type":"text","text":"r"}]"#, Stop::Finished));
@@ -118,7 +108,7 @@ fn a_mark_stands_where_the_request_before_ended() {
 
 #[test]
 fn replies_that_the_api_would_not_take_back_are_left_out() {
-    let model = model(&config("claude-opus-5-5"));
+    let model = model("claude-opus-5-5");
     let mut conversation = conversation();
     conversation.push(Message::User("one".to_owned()));
     conversation.push(reply("[]", Stop::Finished));
@@ -134,7 +124,7 @@ fn replies_that_the_api_would_not_take_back_are_left_out() {
 
 #[test]
 fn another_conversation_is_encoded_from_its_start() {
-    let model = model(&config("claude-opus-5-5"));
+    let model = model("claude-opus-5-5");
     for text in ["one", "two"] {
         let mut conversation = conversation();
         conversation.push(Message::User(text.to_owned()));
@@ -145,31 +135,29 @@ fn another_conversation_is_encoded_from_its_start() {
 }
 
 #[test]
-fn settings_suit_the_model_unless_the_user_says_otherwise() {
-    let of = |model: &str, tokens: Option<u32>, thinking: Thinking| {
-        let settings = settings(&Config { output_tokens_max: tokens, thinking, ..config(model) });
+fn settings_suit_the_model_and_the_limit_that_the_user_sets() {
+    let of = |model: &str, tokens: Option<u32>| {
+        let settings = Settings::of(&served(model).facts(), tokens);
         (settings.output_tokens, settings.thinking)
     };
-    assert_eq!(of("claude-sonnet-5", None, Thinking::Auto), (32_000, Thinking::Adaptive));
-    assert_eq!(of("claude-haiku-4-5-20251001", None, Thinking::Auto), (32_000, Thinking::Budget(10_000)));
-    assert_eq!(of("claude-haiku-4-5", Some(4000), Thinking::Auto), (4000, Thinking::Budget(2000)));
-    assert_eq!(of("claude-haiku-4-5", Some(2000), Thinking::Auto), (2000, Thinking::Unsaid));
-    assert_eq!(of("claude-3-5-haiku-20241022", None, Thinking::Auto), (8192, Thinking::Unsaid));
-    assert_eq!(of("kimi-k3", None, Thinking::Auto), (32_000, Thinking::Unsaid));
-    assert_eq!(of("claude-opus-5", None, Thinking::Disabled), (32_000, Thinking::Disabled));
-    assert_eq!(of("kimi-k3", None, Thinking::Budget(5000)), (32_000, Thinking::Budget(5000)));
+    assert_eq!(of("claude-sonnet-5", None), (32_000, Thinking::Adaptive));
+    assert_eq!(of("claude-haiku-4-5-20251001", None), (32_000, Thinking::Budget(10_000)));
+    assert_eq!(of("claude-haiku-4-5", Some(4000)), (4000, Thinking::Budget(2000)));
+    assert_eq!(of("claude-haiku-4-5", Some(2000)), (2000, Thinking::Unsaid));
+    assert_eq!(of("claude-3-5-haiku-20241022", None), (8192, Thinking::Unsaid));
+    assert_eq!(of("kimi-k3", None), (32_000, Thinking::Unsaid));
+    let openai = Facts { thinking: Thinking::Summarized, ..Facts::UNKNOWN };
+    assert_eq!(Settings::of(&openai, None).thinking, Thinking::Unsaid);
 }
 
 #[test]
 fn keys_and_addresses_that_cannot_work_are_refused_without_being_told() {
-    for config in [
-        Config { api_key: SecretString::from("sk-secret\nx"), ..config("m") },
-        Config { base_url: "https://user:sk-secret@host".to_owned(), ..config("m") },
-        Config { base_url: "host".to_owned(), ..config("m") },
-        config(""),
-    ] {
-        let error = open(&config).err().unwrap();
+    let vendors = Vendors::built_in();
+    let key = |key: &str| Served::new(vendors.get("anthropic").unwrap(), SecretString::from(key), "m");
+    for served in [key("sk-secret\nx"), served("m").at("https://user:sk-secret@host"), served("m").at("host")]
+    {
+        let error = open(&served).err().unwrap();
         assert!(matches!(error, Error::Config(_)) && !error.to_string().contains("sk-secret"), "{error}");
     }
-    assert!(!format!("{:?}", config("m")).contains("sk-secret"));
+    assert!(!format!("{:?}", served("m")).contains("sk-secret"));
 }

@@ -1,12 +1,12 @@
 //! A reply of the Chat Completions API, put together from its chunks.
 
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::raw_object::RawObject;
 use crate::stream::{Assembly, Progress, protocol, transient};
-use crate::{Delta, Error, Live, ModelName, Part, Reply, Stop, ToolCall, Usage, price, refusal};
+use crate::transport::error_in_stream;
+use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage};
 
 /// Calls of one reply; a server that counts further is broken, and would have us hold a gap for each missing one.
 const CALLS_MAX: usize = 256;
@@ -15,8 +15,7 @@ const THOUGHTS: [&str; 2] = ["reasoning_content", "reasoning"];
 
 /// A reply that is not whole yet.
 pub(super) struct Assembling<'a> {
-    name: &'a ModelName,
-    key: &'a SecretString,
+    served: &'a Served,
     live: &'a dyn Live,
     /// How many replies came before this one: makes the ids that a server leaves out.
     turn: usize,
@@ -59,6 +58,9 @@ struct Choice {
 struct WireUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
+    /// US dollars; OpenRouter tells them.
+    cost: Option<f64>,
     prompt_tokens_details: Option<PromptDetails>,
 }
 
@@ -69,15 +71,14 @@ struct PromptDetails {
 }
 
 impl<'a> Assembling<'a> {
-    pub(super) fn new(name: &'a ModelName, key: &'a SecretString, live: &'a dyn Live, turn: usize) -> Self {
+    pub(super) fn new(served: &'a Served, live: &'a dyn Live, turn: usize) -> Self {
         let mut message = RawObject::default();
         message.set_text("role", "assistant".to_owned());
         Self {
-            name,
-            key,
+            served,
             live,
             turn,
-            model: name.model.clone(),
+            model: served.model().to_owned(),
             message,
             calls: Vec::new(),
             stop: None,
@@ -88,7 +89,7 @@ impl<'a> Assembling<'a> {
     /// The reply, when nothing of it is missing.
     pub(super) fn finish(mut self) -> Result<Reply, Error> {
         let Some(word) = self.stop.take() else {
-            return Err(transient(&self.name.provider, "the reply broke off before its end".to_owned()));
+            return Err(transient(self.served.provider(), "the reply broke off before its end".to_owned()));
         };
         let stop = stop_of(&word, !self.calls.is_empty());
         let parts = parts(&self.message);
@@ -97,16 +98,12 @@ impl<'a> Assembling<'a> {
             // What was held back may be cut anywhere, also within a call.
             calls.clear();
         }
-        let usage = self.used();
-        let (origin, raw) = (super::origin(self.name), self.message.to_raw());
+        let mut usage = self.usage.map(WireUsage::split).unwrap_or_default();
+        if self.usage.is_some() {
+            usage.usd = usage.usd.or_else(|| self.served.usd(&self.model, &usage));
+        }
+        let (origin, raw) = (self.served.origin(), self.message.to_raw());
         Ok(Reply { origin, raw, parts, calls, stop, usage, model: self.model })
-    }
-
-    /// What the reply has used; nothing, at no known price, while the server has not said.
-    fn used(&self) -> Usage {
-        let Some(usage) = self.usage.map(WireUsage::split) else { return Usage::default() };
-        let usd = price::usd(&self.model, &usage).or_else(|| price::usd(&self.name.model, &usage));
-        Usage { usd, ..usage }
     }
 
     /// Puts the calls into the message, and gives them as such.
@@ -209,7 +206,7 @@ impl<'a> Assembling<'a> {
     }
 
     fn protocol(&self, message: &str) -> Error {
-        protocol(&self.name.provider, message)
+        protocol(self.served.provider(), message)
     }
 }
 
@@ -223,19 +220,16 @@ impl Assembly for Assembling<'_> {
         let chunk: Chunk = serde_json::from_str(data)
             .map_err(|error| self.protocol(&format!("a chunk is no JSON: {error}")))?;
         if chunk.error.is_some() {
-            return Err(refusal::in_stream(&self.name.provider, self.key, data));
+            return Err(error_in_stream(self.served, data));
         }
         if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
             self.model = model;
         }
-        if chunk.usage.is_some() {
-            self.usage = chunk.usage;
-            self.live.hear(Delta::Used(self.used()));
-        }
+        self.usage = chunk.usage.or(self.usage);
         for choice in chunk.choices.unwrap_or_default().into_iter().filter(|choice| choice.index == 0) {
             if let Some(error) = choice.error {
                 let data = format!(r#"{{"error":{}}}"#, error.get());
-                return Err(refusal::in_stream(&self.name.provider, self.key, &data));
+                return Err(error_in_stream(self.served, &data));
             }
             if let Some(delta) = choice.delta {
                 self.take_delta(delta)?;
@@ -279,13 +273,17 @@ impl Growing {
 }
 
 impl WireUsage {
-    /// The wire counts cached tokens twice: as such, and in the sum.
+    /// The wire counts cached tokens twice: as such, and in the sum. Gemini counts thoughts in the total alone.
     fn split(self) -> Usage {
         let details = self.prompt_tokens_details.unwrap_or_default();
         let cache_read = details.cached_tokens.unwrap_or(0);
         let cache_write = details.cache_write_tokens.unwrap_or(0);
-        let input = self.prompt_tokens.unwrap_or(0).saturating_sub(cache_read).saturating_sub(cache_write);
-        Usage { input, output: self.completion_tokens.unwrap_or(0), cache_read, cache_write, usd: None }
+        let prompt = self.prompt_tokens.unwrap_or(0);
+        let input = prompt.saturating_sub(cache_read).saturating_sub(cache_write);
+        let rest = self.total_tokens.unwrap_or(0).saturating_sub(prompt);
+        let output = self.completion_tokens.unwrap_or(0).max(rest);
+        let usd = self.cost.filter(|usd| usd.is_finite() && *usd >= 0.0);
+        Usage { input, output, cache_read, cache_write, usd }
     }
 }
 

@@ -3,22 +3,28 @@
 use crate::foreign;
 use crate::history::{Encoded, Placed};
 use crate::raw_object::{RawObject, push_json_string};
-use crate::{Conversation, Error, Message, Origin, Reply, Stop};
+use crate::vendors::UsageTold;
+use crate::{Conversation, Error, Message, Origin, Reply, Served, Stop};
 
 /// What stands for a text of nothing: some servers refuse empty texts.
 const NOTHING: &str = "(nothing)";
 
 /// Everything before the first message of the history, in an order that never changes.
-pub(super) fn head(
-    model: &str,
-    output_tokens_max: Option<(&str, u32)>,
-    conversation: &Conversation,
-) -> String {
+pub(super) fn head(served: &Served, conversation: &Conversation) -> String {
+    let manners = served.manners;
     let mut head = String::from("{\"model\":");
-    push_json_string(&mut head, model);
-    head.push_str(r#","stream":true,"stream_options":{"include_usage":true}"#);
-    if let Some((name, tokens)) = output_tokens_max {
-        head.push_str(&format!(r#","{name}":{tokens}"#));
+    push_json_string(&mut head, served.model());
+    head.push_str(r#","stream":true"#);
+    match manners.usage {
+        UsageTold::OnRequest => head.push_str(r#","stream_options":{"include_usage":true}"#),
+        UsageTold::Unasked => {}
+    }
+    if let Some(tokens) = served.output_tokens_max {
+        head.push_str(&format!(r#","{}":{tokens}"#, manners.output_limit.as_str()));
+    }
+    if let Some(key) = served.sent_cache_key() {
+        head.push_str(r#","prompt_cache_key":"#);
+        push_json_string(&mut head, key);
     }
     push_tools(&mut head, conversation);
     head.push_str(r#","messages":["#);

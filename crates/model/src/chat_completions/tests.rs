@@ -4,18 +4,20 @@ use serde_json::Value;
 
 use super::*;
 use crate::raw_object::raw;
-use crate::{Message, Stop, ToolCall, ToolResult, ToolSpec, Usage};
+use crate::vendors::tests::ours;
+use crate::{Message, Protocol, Stop, ToolCall, ToolResult, ToolSpec, Usage};
 
-fn model(base_url: &str, output_tokens_max: Option<u32>) -> ChatCompletions {
-    let key = SecretString::from("sk-secret");
-    let endpoint =
-        Endpoint::new("openai", (base_url, "/chat/completions"), (AUTHORIZATION, "Bearer "), &key).unwrap();
-    let output_tokens_max = output_tokens_max.map(|tokens| (limit_name(endpoint.host()), tokens));
-    ChatCompletions { endpoint, name: name(), output_tokens_max, history: Mutex::default() }
+fn model(vendor: &str, output_tokens_max: Option<u32>) -> ChatCompletions {
+    let served = served(vendor);
+    ChatCompletions::new(&match output_tokens_max {
+        Some(tokens) => served.with_output_tokens_max(tokens),
+        None => served,
+    })
+    .unwrap()
 }
 
-fn name() -> ModelName {
-    ModelName { provider: "openai".to_owned(), model: "gpt-5".to_owned() }
+fn served(vendor: &str) -> Served {
+    ours(vendor, "gpt-5").speaking(Protocol::ChatCompletions).with_cache_key("session-7")
 }
 
 fn conversation() -> Conversation {
@@ -33,7 +35,7 @@ fn reply(raw_reply: &str, calls: usize, stop: Stop) -> Message {
     let call = ToolCall { id: "c".to_owned(), name: "read".to_owned(), arguments: "{}".to_owned() };
     let (parts, usage) = (Vec::new(), Usage::default());
     let raw = raw(raw_reply.to_owned());
-    let (origin, calls) = (origin(&name()), vec![call; calls]);
+    let (origin, calls) = (served("openai").origin(), vec![call; calls]);
     Message::Assistant(Reply { origin, raw, parts, calls, stop, usage, model: String::new() })
 }
 
@@ -43,20 +45,27 @@ fn encoded(model: &ChatCompletions, conversation: &Conversation) -> String {
 
 #[test]
 fn a_request_holds_what_the_wire_wants() {
-    let body = encoded(&model(Config::BASE_URL, Some(99)), &conversation());
+    let body = encoded(&model("openai", Some(99)), &conversation());
     let expected = concat!(
-        r#"{"model":"gpt-5","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":99,"#,
+        r#"{"model":"gpt-5","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":99,"prompt_cache_key":"session-7","#,
         r#""tools":[{"type":"function","function":{"name":"read","description":"Reads.","parameters":{"type":"object","x":1.0}}}],"#,
         r#""messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Begin."}]}"#
     );
     assert_eq!(body, expected);
-    let body = encoded(&model("http://127.0.0.1:11434/v1", Some(99)), &conversation());
-    assert!(body.contains(r#""max_tokens":99"#) && !body.contains("max_completion_tokens"));
+    let body = encoded(&model("ollama", Some(99)), &conversation());
+    let (head, _) = body.split_once(r#","tools""#).unwrap();
+    assert_eq!(
+        head,
+        r#"{"model":"gpt-5","stream":true,"stream_options":{"include_usage":true},"max_tokens":99"#
+    );
+    let body = encoded(&model("mistral", None), &conversation());
+    let (head, _) = body.split_once(r#","tools""#).unwrap();
+    assert_eq!(head, r#"{"model":"gpt-5","stream":true,"prompt_cache_key":"session-7""#);
 }
 
 #[test]
 fn the_past_never_changes() {
-    let model = model(Config::BASE_URL, None);
+    let model = model("openai", None);
     let mut conversation = conversation();
     let mut before = String::new();
     let said = r#"{"role":"assistant","reasoning_content":"h","content":null, "tool_calls":[{"id":"c"}]}"#;
@@ -76,7 +85,7 @@ fn the_past_never_changes() {
 
 #[test]
 fn replies_that_servers_would_not_take_back_are_left_out() {
-    let model = model(Config::BASE_URL, None);
+    let model = model("openai", None);
     let mut conversation = conversation();
     let before = encoded(&model, &conversation);
     conversation.push(reply(r#"{"role":"assistant","content":null}"#, 0, Stop::Finished));

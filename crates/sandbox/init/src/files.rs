@@ -12,7 +12,8 @@ mod write;
 use std::fmt;
 use std::path::Path;
 
-use crate::protocol::{FileAnswer, FileTool};
+use crate::protocol::{FileAnswer, FileTool, WORK};
+use crate::spill;
 use confine::Tree;
 
 /// Larger files are neither edited nor written: they are data, and they are held in memory several times.
@@ -20,23 +21,31 @@ const FILE_BYTES_MAX: usize = 10 << 20;
 /// Where git looks for a zero byte when it asks whether a file is binary.
 const BINARY_HEAD_BYTES: usize = 8000;
 
-/// Does what `tool` says to the work tree at `root`. Never panics on what stands there and never leaves it.
+/// Does what `tool` says to the work tree at `root`. Never panics on what stands there and never leaves it, but to
+/// read what was kept of outputs.
 pub fn answer(root: &Path, tool: &FileTool) -> FileAnswer {
-    let answered = Tree::open(root).and_then(|tree| match tool {
+    let work = || Tree::open(root, WORK);
+    let answered = match tool {
         FileTool::Read { path, first_line, lines_max, bytes_max } => {
             let wanted =
                 read::Wanted { first_line: *first_line, lines_max: *lines_max, bytes_max: *bytes_max };
-            read::read(&tree, path, &wanted)
+            let outputs = || Tree::open(Path::new(spill::FOLDER), spill::FOLDER);
+            let tree = if spill::is_output(path) { outputs() } else { work() };
+            tree.and_then(|tree| read::read(&tree, path, &wanted))
         }
         FileTool::SearchText { pattern, path, glob, matches_max } => {
-            search::text(&tree, pattern, &search::Scope { path, glob, matches_max: *matches_max })
+            let scope = search::Scope { path, glob, matches_max: *matches_max };
+            work().and_then(|tree| search::text(&tree, pattern, &scope))
         }
         FileTool::SearchNames { glob, path, matches_max } => {
-            search::names(&tree, &search::Scope { path, glob, matches_max: *matches_max })
+            let scope = search::Scope { path, glob, matches_max: *matches_max };
+            work().and_then(|tree| search::names(&tree, &scope))
         }
-        FileTool::Edit { path, passages } => edit::edit(&tree, path, passages),
-        FileTool::Write { path, bytes } => write::write(&tree, path, bytes),
-    });
+        FileTool::Edit { path, passages } => work().and_then(|tree| edit::edit(&tree, path, passages)),
+        FileTool::Write { path, bytes } => work().and_then(|tree| write::write(&tree, path, bytes)),
+        FileTool::Keep { bytes } => spill::keep(bytes)
+            .ok_or_else(|| Refusal("The output cannot be kept: its file cannot be written.".to_owned())),
+    };
     answered.unwrap_or_else(|Refusal(why)| FileAnswer::Refused(why))
 }
 

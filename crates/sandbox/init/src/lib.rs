@@ -4,4 +4,5 @@ pub mod files;
 pub mod frame;
 pub mod protocol;
 pub mod relay;
+pub mod spill;
 pub mod stage;

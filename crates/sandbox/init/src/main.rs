@@ -4,7 +4,6 @@ mod command;
 mod environment;
 mod output;
 mod shell;
-mod spill;
 mod tree;
 
 use std::fs::{self, File};

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::spill::Spill;
+use backspace_init::spill::Spill;
 
 /// What was kept of an output.
 pub(crate) struct Output {

@@ -124,7 +124,7 @@ pub enum Ended {
 /// by a symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileTool {
-    /// Read lines of a text file.
+    /// Read lines of a text file of the work tree, or of an output that was kept.
     Read {
         /// The file.
         path: String,
@@ -167,6 +167,11 @@ pub enum FileTool {
         /// The file.
         path: String,
         /// Its content.
+        bytes: Vec<u8>,
+    },
+    /// Keep an output that is too long to be told in a file outside of the work tree, where [`FileTool::Read`] finds it.
+    Keep {
+        /// The output.
         bytes: Vec<u8>,
     },
 }
@@ -225,6 +230,13 @@ pub enum FileAnswer {
         created: bool,
         /// The content before, when it was text of at most 64 KiB.
         before: Option<String>,
+    },
+    /// The output was kept.
+    Kept {
+        /// The file that holds it.
+        path: String,
+        /// How much of it the file holds, from the beginning.
+        bytes: u64,
     },
     /// Nothing was done; the text tells the model why and what to do instead.
     Refused(String),

@@ -60,6 +60,45 @@ async fn output_keeps_its_order_its_head_and_its_tail() {
 }
 
 #[tokio::test]
+async fn a_kept_output_is_paged_by_reading_it() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let ran = sandbox.sh("seq 300000").await;
+    let (_, named) = ran.output.split_once("all of it is in ").unwrap();
+    let printed = named.split(' ').next().unwrap().to_owned();
+    let whole: String = (1..=300_000).map(|n| format!("{n}\n")).collect();
+    let keep = FileTool::Keep { bytes: whole.clone().into_bytes() };
+    let FileAnswer::Kept { path: kept, bytes } = sandbox.0.file(&keep).await.unwrap() else { panic!() };
+    assert_eq!(bytes, whole.len() as u64);
+    assert_ne!(printed, kept);
+    for path in [printed, kept] {
+        let (mut read, mut first_line) = (String::new(), 1);
+        while read.len() < whole.len() {
+            let page =
+                FileTool::Read { path: path.clone(), first_line, lines_max: 50_000, bytes_max: 200_000 };
+            let FileAnswer::Read { text, lines, .. } = sandbox.0.file(&page).await.unwrap() else { panic!() };
+            assert!(lines > 0);
+            read.push_str(&text);
+            first_line += lines;
+        }
+        assert_eq!(read, whole);
+    }
+    // Nothing else there can be read, nor written, by way of an output's name; the change has none of it.
+    sandbox
+        .ok("ln -s /etc/passwd /tmp/output-900.txt; ln -s ../etc/passwd /tmp/output-901.txt; echo x > /tmp/x")
+        .await;
+    for path in ["/tmp/output-900.txt", "/tmp/output-901.txt", "/tmp/output-1.txt/../x", "/tmp/x"] {
+        let page = FileTool::Read { path: path.to_owned(), first_line: 1, lines_max: 1, bytes_max: 100 };
+        let answer = sandbox.0.file(&page).await.unwrap();
+        assert!(matches!(answer, FileAnswer::Refused(_)), "{path}: {answer:?}");
+    }
+    let write = FileTool::Write { path: "/tmp/output-1.txt".to_owned(), bytes: vec![] };
+    assert!(matches!(sandbox.0.file(&write).await.unwrap(), FileAnswer::Refused(_)));
+    assert!(sandbox.0.changes().await.unwrap().paths.is_empty());
+    sandbox.close().await;
+}
+
+#[tokio::test]
 async fn several_commands_run_at_once() {
     let world = World::new();
     let Some(sandbox) = world.open().await else { return };

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::Unheard;
 use crate::live::tests::Heard;
+use crate::vendors::tests::ours;
 
 /// What the chunks with `choices` and further events are put together to.
 fn read(events: &[&str]) -> Result<Reply, Error> {
@@ -29,9 +30,8 @@ fn read_aloud(body: &str, pieces: &[usize], live: &dyn Live) -> Result<Reply, Er
         rest = after;
     }
     chunks.push(Ok(Bytes::copy_from_slice(rest)));
-    let name = ModelName { provider: "openai".to_owned(), model: "gpt-4o".to_owned() };
-    let key = SecretString::from("sk-secret");
-    let mut assembly = Assembling::new(&name, &key, live, 3);
+    let served = ours("openai", "gpt-4o");
+    let mut assembly = Assembling::new(&served, live, 3);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(crate::stream::read("openai", stream::iter(chunks), &mut assembly))?;
     assembly.finish()
@@ -111,6 +111,11 @@ fn servers_may_leave_out_the_end_and_the_usage() {
     let usage = r#"{"choices":null,"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
     let reply = read(&[&chunk(r#"{"content":"x"}"#, "\"stop\""), usage]).unwrap();
     assert_eq!((reply.usage.input, reply.usage.output), (1, 2));
+    // Gemini counts thoughts in the total alone; OpenRouter tells what it charges.
+    let usage =
+        r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":9,"cost":0.25}}"#;
+    let reply = read(&[&chunk(r#"{"content":"x"}"#, "\"stop\""), usage]).unwrap();
+    assert_eq!((reply.usage.input, reply.usage.output, reply.usage.usd), (1, 8, Some(0.25)));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The work tree as a place that no path leaves, whatever is linked or renamed in it meanwhile.
+//! A folder, mostly the work tree, as a place that no path leaves, whatever is linked or renamed in it meanwhile.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -11,7 +11,6 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::{Refusal, refuse, size};
-use crate::protocol::WORK;
 
 /// As many links as the kernel follows in one path.
 const LINKS_MAX: usize = 40;
@@ -21,9 +20,11 @@ const ATTEMPTS_MAX: usize = 16;
 /// The kernel takes no longer path, and no refusal should repeat one.
 const PATH_BYTES_MAX: usize = 4095;
 
-/// An open work tree.
+/// An open work tree, or the folder of kept outputs.
 pub(super) struct Tree {
     root: OwnedFd,
+    /// Its path inside a sandbox, with which absolute paths begin.
+    name: &'static str,
 }
 
 /// A place in the work tree, with every symbolic link on the way to it followed.
@@ -55,16 +56,16 @@ enum Seen {
 }
 
 impl Tree {
-    /// Opens the work tree at `root`.
-    pub(super) fn open(root: &Path) -> Result<Self, Refusal> {
+    /// Opens the folder at `root`, which is called `name` inside.
+    pub(super) fn open(root: &Path, name: &'static str) -> Result<Self, Refusal> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::open(root, flags, Mode::empty()) {
-            Ok(root) => Ok(Self { root }),
-            Err(errno) => refuse(format!("The work tree cannot be opened: {errno}.")),
+            Ok(root) => Ok(Self { root, name }),
+            Err(errno) => refuse(format!("{name} cannot be opened: {errno}.")),
         }
     }
 
-    /// Finds the place that `asked` names, relative to the work tree or below `/work`.
+    /// Finds the place that `asked` names, relative to the folder or below its name.
     pub(super) fn place(&self, asked: &str) -> Result<Place, Refusal> {
         if asked.len() > PATH_BYTES_MAX {
             return refuse(format!(
@@ -72,12 +73,13 @@ impl Tree {
                 asked.len()
             ));
         }
-        let relative = inside(Path::new(asked)).filter(|_| !asked.contains('\0'));
+        let name = self.name;
+        let relative = inside(Path::new(asked), name).filter(|_| !asked.contains('\0'));
         let Some(relative) = relative else {
-            return refuse(format!("{asked:?} is not a path in the work tree, which is {WORK}."));
+            return refuse(format!("{asked:?} is not a path in {name}, where this tool works."));
         };
         let leaves =
-            || Refusal(format!("{asked} leads out of the work tree, which is {WORK}. Nothing was done."));
+            || Refusal(format!("{asked} leads out of {name}, where this tool works. Nothing was done."));
         let mut todo = backwards(relative);
         let mut place = Place { path: PathBuf::new(), stands: Stands::Folder };
         let mut links = 0;
@@ -111,7 +113,7 @@ impl Tree {
                     if target.is_absolute() {
                         place.path.clear();
                     }
-                    todo.extend(backwards(inside(&target).ok_or_else(leaves)?));
+                    todo.extend(backwards(inside(&target, name).ok_or_else(leaves)?));
                 }
             }
         }
@@ -222,9 +224,9 @@ pub(super) fn trouble(asked: &str, errno: Errno) -> Refusal {
     Refusal(format!("{asked}: {why}. Nothing was changed."))
 }
 
-/// The part of a path below the work tree; none when it is absolute and elsewhere.
-fn inside(path: &Path) -> Option<&Path> {
-    if path.is_absolute() { path.strip_prefix(WORK).ok() } else { Some(path) }
+/// The part of a path below the folder called `name`; none when it is absolute and elsewhere.
+fn inside<'a>(path: &'a Path, name: &str) -> Option<&'a Path> {
+    if path.is_absolute() { path.strip_prefix(name).ok() } else { Some(path) }
 }
 
 /// The parts of a relative path, the first one last, so that it is the next to be taken.

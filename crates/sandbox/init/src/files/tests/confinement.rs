@@ -60,7 +60,7 @@ fn no_path_leaves_the_work_tree() {
         ] {
             let why = refused(answer);
             assert!(
-                why.contains("out of the work tree") || why.contains("not a path in the work tree"),
+                why.contains("leads out of /work") || why.contains("not a path in /work"),
                 "{path}: {why}"
             );
         }

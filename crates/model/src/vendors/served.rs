@@ -1,0 +1,235 @@
+//! A model that a vendor serves: the vendor, where it is reached, with which key, and which model.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::address::{Filled, Owner};
+use super::{CacheKey, Manners, Protocol, Vendor, is_model};
+use crate::{Facts, ModelName, Origin, Usage, Wire};
+
+/// A model that a vendor serves.
+#[derive(Debug, Clone)]
+pub struct Served {
+    vendor: Arc<Vendor>,
+    pub(crate) manners: Manners,
+    /// Where the wire begins: `https://api.anthropic.com`, `https://api.openai.com/v1`.
+    pub(crate) base_url: String,
+    /// Whether the vendor's own server stands there.
+    owner: Owner,
+    /// An empty one is not sent: servers of one's own may need none.
+    pub(crate) key: SecretString,
+    /// The model as the vendor names it.
+    pub(crate) model: String,
+    /// The model that the operator has chosen; it may be asked for whatever the table says.
+    chosen: String,
+    /// The longest reply in tokens, thinking included; nothing for what suits the model.
+    pub(crate) output_tokens_max: Option<u32>,
+    /// What requests with a beginning in common have in common.
+    pub(crate) cache_key: Option<String>,
+}
+
+/// Which models a provider may be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Models {
+    /// Any: the server knows what it has.
+    Any,
+    /// These, and dated snapshots of them.
+    Listed(Vec<String>),
+}
+
+/// Why a vendor cannot be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unready {
+    /// None of its settings is there.
+    Untouched,
+    /// Its key or its address is missing, which the setting of this name would give.
+    Needs(String),
+    /// Nobody says which model; the setting of this name would.
+    NeedsModel(String),
+    /// A setting is there and makes no sense.
+    Wrong(String),
+}
+
+/// Who says that a vendor is to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Called {
+    /// The operator named it.
+    ByName,
+    /// Nobody; its settings may be there.
+    Unnamed,
+}
+
+impl Vendor {
+    /// How this vendor is reached, with `setting` as the values of its settings.
+    ///
+    /// # Errors
+    /// [`Unready`] says what is missing.
+    pub fn served(
+        self: &Arc<Self>,
+        setting: impl Fn(&str) -> Option<String>,
+        called: Called,
+    ) -> Result<Served, Unready> {
+        let row = &self.row;
+        let key = row.key_variable.as_ref().and_then(|name| setting(name.as_str()));
+        let touched = key.is_some() || self.base_url.variables().any(|name| setting(name).is_some());
+        let keyless = row.keyless.unwrap_or(false);
+        let asked_for = touched || (keyless && called == Called::ByName);
+        if !asked_for {
+            return Err(Unready::Untouched);
+        }
+        let filled = self.base_url.fill(&setting, row.port);
+        let Filled { base_url, owner } = filled.map_err(|name| Unready::Needs(name.to_owned()))?;
+        // The vendor's own server refuses whoever has no key; one that the operator has named may want none.
+        let refuses = owner == Owner::Vendor && !keyless && self.base_url.holds_without_settings();
+        if let (None, true, Some(name)) = (&key, refuses, self.key_variable()) {
+            return Err(Unready::Needs(name.to_owned()));
+        }
+        let variable = row.model_variable.as_ref().map(|name| name.as_str());
+        let model = variable.and_then(&setting).or_else(|| row.model.clone());
+        let model = model.ok_or_else(|| Unready::NeedsModel(variable.unwrap_or("model").to_owned()))?;
+        let mut served = Served::new(self, SecretString::from(key.unwrap_or_default()), model);
+        if owner == Owner::Other {
+            served.manners = self.elsewhere.unwrap_or(self.manners);
+        }
+        if let Some((name, word)) =
+            row.wire_variable.as_ref().and_then(|name| Some((name, setting(name.as_str())?)))
+        {
+            let wrong = |why| Unready::Wrong(format!("{}: {why}", name.as_str()));
+            served.manners.protocol = word.trim().parse().map_err(wrong)?;
+        }
+        Ok(Served { base_url, owner, ..served })
+    }
+}
+
+impl Served {
+    /// `model` of `vendor` at its own address.
+    pub fn new(vendor: &Arc<Vendor>, key: SecretString, model: impl Into<String>) -> Self {
+        let model = model.into();
+        let key = SecretString::from(key.expose_secret().trim());
+        let base_url = vendor.base_url.fill(|_| None, vendor.row.port).map(|filled| filled.base_url);
+        Self {
+            vendor: Arc::clone(vendor),
+            manners: vendor.manners,
+            base_url: base_url.unwrap_or_default(),
+            owner: Owner::Vendor,
+            key,
+            chosen: model.clone(),
+            model,
+            output_tokens_max: None,
+            cache_key: None,
+        }
+    }
+
+    /// The same with its server at another address.
+    #[must_use]
+    pub fn at(self, base_url: impl Into<String>) -> Self {
+        Self { base_url: base_url.into(), owner: Owner::Other, ..self }
+    }
+
+    /// The same, spoken to in another wire.
+    #[must_use]
+    pub fn speaking(mut self, protocol: Protocol) -> Self {
+        self.manners.protocol = protocol;
+        self
+    }
+
+    /// The same vendor with another model.
+    #[must_use]
+    pub fn with_model(self, model: impl Into<String>) -> Self {
+        Self { model: model.into(), ..self }
+    }
+
+    /// The same with a longest reply, in tokens.
+    #[must_use]
+    pub fn with_output_tokens_max(self, tokens: u32) -> Self {
+        Self { output_tokens_max: Some(tokens), ..self }
+    }
+
+    /// The same for the requests that `key` stands for: vendors that take it keep those together.
+    #[must_use]
+    pub fn with_cache_key(self, key: impl Into<String>) -> Self {
+        Self { cache_key: Some(key.into()), ..self }
+    }
+
+    /// The vendor's name.
+    pub fn provider(&self) -> &str {
+        self.vendor.name()
+    }
+
+    /// The model.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Where it is reached.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The wire that is spoken.
+    pub fn protocol(&self) -> Protocol {
+        self.manners.protocol
+    }
+
+    /// What is known of the model.
+    pub fn facts(&self) -> Facts {
+        self.vendor.facts(&self.model)
+    }
+
+    /// The setting that holds the key, if the vendor knows keys.
+    pub fn key_variable(&self) -> Option<&str> {
+        self.vendor.key_variable()
+    }
+
+    /// The models that may be asked for here.
+    pub fn models(&self) -> Models {
+        let only_listed = self.vendor.row.only_listed.unwrap_or(false) && self.owner == Owner::Vendor;
+        if !only_listed {
+            return Models::Any;
+        }
+        let mut names: Vec<String> = self.vendor.models().into_iter().map(str::to_owned).collect();
+        if !names.contains(&self.chosen) {
+            names.insert(0, self.chosen.clone());
+        }
+        Models::Listed(names)
+    }
+
+    /// Who is asked.
+    pub(crate) fn name(&self) -> ModelName {
+        ModelName { provider: self.provider().to_owned(), model: self.model.clone() }
+    }
+
+    /// Who writes the replies.
+    pub(crate) fn origin(&self) -> Origin {
+        let wire = match self.manners.protocol {
+            Protocol::Anthropic => Wire::Anthropic,
+            Protocol::Responses | Protocol::ChatCompletions => Wire::ChatCompletions,
+        };
+        Origin { wire, provider: self.provider().to_owned(), model: self.model.clone() }
+    }
+
+    /// The key of requests that belong together, where the server takes one.
+    pub(crate) fn sent_cache_key(&self) -> Option<&str> {
+        match self.manners.cache_key {
+            CacheKey::Sent => self.cache_key.as_deref(),
+            CacheKey::Unknown => None,
+        }
+    }
+
+    /// What `usage` of a reply costs that `answered` gave, in US dollars; nothing when no price is known.
+    pub(crate) fn usd(&self, answered: &str, usage: &Usage) -> Option<f64> {
+        let price = self.vendor.facts(answered).price.or_else(|| self.facts().price);
+        price.map(|price| price.usd(usage))
+    }
+}
+
+impl Models {
+    /// Whether `model` may be asked for.
+    pub fn has(&self, model: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(names) => names.iter().any(|name| is_model(model, name)),
+        }
+    }
+}
