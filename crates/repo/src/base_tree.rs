@@ -15,7 +15,7 @@ pub(crate) use manifest::{Manifest, Mode, Object};
 use crate::git;
 use crate::lock::{self, Held};
 use crate::mirror::Mirror;
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, bury};
 use crate::{Error, at, blocking};
 
 /// Trees of one mirror beyond this many go, the longest unused first: each takes the disk of a checkout.
@@ -133,14 +133,9 @@ fn evict(trees: &Path, scratch: &Path) -> Result<(), Error> {
         if surplus == 0 {
             break;
         }
-        let lock_file = dir.with_extension("lock");
-        let Some(_unused) = lock::try_exclusive(&lock_file)? else { continue };
-        // Out of sight first: nobody may find half of it.
-        let grave = Scratch::new(scratch)?;
-        let gone =
-            std::fs::rename(&dir, grave.path().join("tree")).and_then(|()| std::fs::remove_file(&lock_file));
-        match gone {
-            Ok(()) => surplus -= 1,
+        match bury(&dir, scratch) {
+            Ok(true) => surplus -= 1,
+            Ok(false) => {}
             Err(error) => warn!("The base tree {} cannot be removed: {error}", dir.display()),
         }
     }

@@ -68,7 +68,8 @@ pub(crate) struct Vetted<'a> {
     pub(crate) skipped: Vec<Skipped>,
 }
 
-/// Sorts the paths of `list`. What an ignore rule covers is dropped without a word, unless the base holds it.
+/// Sorts the paths of `list`. What an ignore rule covers is dropped without a word, unless the base holds it; so is what
+/// is gone and was not in the base.
 ///
 /// # Errors
 /// [`Error::TooLarge`] when more was changed than a change may hold.
@@ -91,6 +92,10 @@ pub(crate) fn vet<'a>(
             }
         };
         let tracked = base.get(path.as_bytes());
+        // What setup added lies below the session's own changes: without it the tree is as the base has it.
+        if tracked.is_none() && changed.kind == ChangedKind::Deleted {
+            continue;
+        }
         if tracked.is_none() && ignored.covers(&path, base) {
             continue;
         }

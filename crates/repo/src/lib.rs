@@ -11,6 +11,7 @@ mod heads;
 mod hygiene;
 mod lock;
 mod mirror;
+mod prepared;
 mod push;
 mod recorder;
 mod scratch;
@@ -27,6 +28,7 @@ pub use error::Error;
 pub use git::Ran;
 pub use hygiene::{Reason, Skipped};
 pub use mirror::Mirror;
+pub use prepared::{Elsewhere, Label, Place, Prepared, PreparedKey, Vacancy, Wanted};
 pub use push::Expect;
 pub use recorder::{Recorder, Saved};
 

@@ -14,6 +14,8 @@ use crate::{Error, at, lock};
 pub(crate) const MIRRORS: &str = "mirrors";
 /// Base trees.
 pub(crate) const TREES: &str = "trees";
+/// Prepared trees.
+pub(crate) const PREPARED: &str = "prepared";
 /// What is being built.
 const SCRATCH: &str = "scratch";
 /// The file in a temporary folder that its owner keeps locked.
@@ -28,7 +30,7 @@ pub(crate) fn folder(home: &Path) -> PathBuf {
 
 /// Makes the folders below `home` and sweeps temporary ones that nobody owns.
 pub(crate) fn prepare(home: &Path) -> Result<(), Error> {
-    for part in [MIRRORS, TREES, SCRATCH] {
+    for part in [MIRRORS, TREES, PREPARED, SCRATCH] {
         let dir = home.join(part);
         // Private repositories lie here: other users of the machine have no business in it.
         at("make", &dir, DirBuilder::new().recursive(true).mode(0o700).create(&dir))?;
@@ -54,6 +56,17 @@ fn is_left_behind(dir: &Path) -> bool {
             changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_BEHIND_AFTER))
         }
     }
+}
+
+/// Removes the folder `dir`, which sessions hold by the lock file beside it, unless one does.
+pub(crate) fn bury(dir: &Path, scratch: &Path) -> Result<bool, Error> {
+    let lock_file = dir.with_extension("lock");
+    let Some(_unused) = lock::try_exclusive(&lock_file)? else { return Ok(false) };
+    // Out of sight first: nobody may find half of it.
+    let grave = Scratch::new(scratch)?;
+    at("move", dir, fs::rename(dir, grave.path().join("gone")))?;
+    at("remove", &lock_file, fs::remove_file(&lock_file))?;
+    Ok(true)
 }
 
 /// A temporary folder that is removed with this value, or by the next start when the process dies.

@@ -5,6 +5,7 @@
 mod hostile;
 mod inside;
 mod killed;
+mod prepared;
 mod pushing;
 mod recording;
 mod round_trip;

@@ -263,6 +263,27 @@ async fn a_submodule_is_never_changed() {
 }
 
 #[tokio::test]
+async fn what_lay_over_the_base_and_is_deleted_is_no_change() {
+    let world = World::new(fill).await;
+    let mut session = world.session().await;
+    let gone = |path: String| ChangedPath {
+        path: path.into_bytes(),
+        kind: ChangedKind::Deleted,
+        stamp: Stamp::default(),
+    };
+    // More than a change may hold, and what was written over before it went.
+    session.work.write("over", b"1\n");
+    let saved = session.save().await;
+    assert!(saved.differs_from_base);
+    fs::remove_file(session.work.path("over")).unwrap();
+    let mut list = session.work.changes();
+    list.paths.extend((0..50_001).map(|n| gone(format!("made/{n:05}"))).chain([gone("over".to_owned())]));
+    let saved = session.recorder.save(&list, &session.work).await.unwrap();
+    assert!(!saved.differs_from_base, "{saved:?}");
+    assert_eq!(git(&mirror_dir(&world), &["diff", "--stat", saved.commit.unwrap().as_str(), "main"]), "");
+}
+
+#[tokio::test]
 async fn many_steps_leave_few_packs() {
     let world = World::new(fill).await;
     let mut session = world.session().await;
