@@ -5,6 +5,7 @@
 mod circles;
 mod limits;
 mod meter;
+mod notice;
 mod prompt;
 mod silence;
 mod tools;
@@ -12,7 +13,7 @@ mod work;
 
 use async_trait::async_trait;
 use events::{Journal, Limit, Oid};
-use model::Model;
+use model::Chain;
 use sandbox::Sandbox;
 use tokio_util::sync::CancellationToken;
 
@@ -24,11 +25,9 @@ pub use work::work;
 #[derive(Clone, Copy)]
 pub struct Bench<'a> {
     /// Who thinks.
-    pub model: &'a dyn Model,
+    pub models: &'a Chain<'a>,
     /// Who hears its replies while they arrive.
     pub live: &'a dyn model::Live,
-    /// How often and how long a provider that does not answer is asked again.
-    pub retry: &'a model::Policy,
     /// Where commands run and files are.
     pub sandbox: &'a dyn Sandbox,
     /// Where the work tree is kept after each step.

@@ -1,18 +1,17 @@
 //! The loop: ask the model, run the tools, until it finishes or a limit is reached.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use events::{
-    AgentBriefed, AgentTold, Event, Limit, LimitReached, ModelReplied, ModelRetried, Said, Thought, Usage,
-};
-use model::{Conversation, Message, Part, Reply, Wait};
+use events::{AgentBriefed, AgentTold, Event, Limit, LimitReached, ModelReplied, Said, Thought};
+use model::{Conversation, Message, Notice, Part, Reply};
 
 use crate::circles::{Circles, Course};
 use crate::limits::Spent;
 use crate::meter::Meter;
 use crate::prompt::{self, Brief};
 use crate::silence::{Heard, Silence};
-use crate::{Bench, Error, Limits, Stop, tools};
+use crate::{Bench, Error, Limits, Stop, notice, tools};
 
 /// What every call of a reply that was cut is told: the last may lack half its arguments, the others belong to it.
 const CUT: &str = "Not run: your reply was cut off at the output limit, and the arguments of its calls may be \
@@ -94,18 +93,21 @@ async fn ask(
     meter: &mut Meter<'_>,
 ) -> Result<Option<Reply>, Error> {
     let asked = Instant::now();
-    let on_wait = async |wait: Wait| {
-        let event = ModelRetried { reason: wait.reason, wait_ms: wait.wait_ms, retry: wait.retry };
-        bench.journal.record(vec![Event::ModelRetried(event)]).await.map_err(Error::from)
+    // Tokens are counted in the middle of asking as well: those of replies that broke off.
+    let meter = Mutex::new(meter);
+    let metered = || meter.lock().unwrap_or_else(PoisonError::into_inner);
+    let on_notice = async |notice: Notice| {
+        let event = notice::event(notice, |usage| metered().count(usage));
+        bench.journal.record(vec![event]).await.map_err(Error::from)
     };
     let reply = tokio::select! {
-        reply = model::ask(bench.model, conversation, bench.live, bench.retry, on_wait) => reply?,
+        reply = bench.models.ask(conversation, bench.live, on_notice) => reply?,
         () = bench.cancel.cancelled() => return Ok(None),
         () = tokio::time::sleep_until(limits.deadline()) => return Ok(None),
     };
-    let usage = usage(&reply);
-    let totals = meter.count(&usage);
-    meter.turn();
+    let usage = notice::usage(&reply.usage);
+    let totals = metered().count(&usage);
+    metered().turn();
     let mut events = vec![Event::ModelReplied(ModelReplied {
         provider: reply.origin.provider.clone(),
         model: reply.model.clone(),
@@ -137,15 +139,4 @@ fn briefed(conversation: &Conversation, brief: &Brief, limits: &Limits) -> Event
         tools: conversation.tools.iter().map(|tool| tool.name.clone()).collect(),
         bounds: limits.bounds(),
     })
-}
-
-/// The reply's usage in the words of the log.
-fn usage(reply: &Reply) -> Usage {
-    Usage {
-        input_tokens: reply.usage.input,
-        output_tokens: reply.usage.output,
-        cache_read_tokens: reply.usage.cache_read,
-        cache_write_tokens: reply.usage.cache_write,
-        usd: reply.usage.usd,
-    }
 }

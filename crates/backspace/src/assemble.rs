@@ -93,6 +93,7 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         shelf,
         retry: model::Policy::default(),
         budget: budget::budget(settings)?,
+        breakers: model::Breakers::default(),
         sandbox,
         policy,
         command_timeout: seconds(settings, "BACKSPACE_COMMAND_TIMEOUT", 300)?,

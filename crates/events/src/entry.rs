@@ -154,6 +154,8 @@ kinds! {
     AgentBriefed "agent_briefed" Service,
     ModelReplied "model_replied" Agent,
     ModelRetried "model_retried" Service,
+    ModelSwitched "model_switched" Service,
+    ReplyLost "reply_lost" Service,
     Thought "thought" Agent,
     Said "said" Agent,
     FileEdited "file_edited" Agent,

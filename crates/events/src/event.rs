@@ -36,6 +36,10 @@ pub enum Event {
     ModelReplied(ModelReplied),
     /// The model's provider could not answer and is asked again.
     ModelRetried(ModelRetried),
+    /// A model does not answer, and another one goes on with the conversation.
+    ModelSwitched(ModelSwitched),
+    /// A reply broke off after its provider had counted tokens for it, and is asked for again.
+    ReplyLost(ReplyLost),
     /// What the model thought, for people.
     Thought(Thought),
     /// What the model said, for people.

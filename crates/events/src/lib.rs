@@ -26,7 +26,9 @@ pub use entry::{Actor, DecodeError, Entry, NewEntry, Tenant};
 pub use event::*;
 pub use journal::{Journal, JournalError};
 pub use oid::{Oid, OidError};
-pub use outcome::{Delivery, Failure, FailureCode, Limit, Outcome, Saved, Step, Target, Telemetry, Thoughts};
+pub use outcome::{
+    Delivery, Failure, FailureCode, Limit, ModelUse, Outcome, Saved, Step, Target, Telemetry, Thoughts,
+};
 pub use redact::Redactor;
 pub use remote::{Address, AddressError, Hosted, Hosts, Remote};
 pub use repo_path::{PathError, RepoPath};

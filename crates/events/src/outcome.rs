@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Branch, FileStat, Oid, Status};
+use crate::{Branch, FileStat, Oid, Status, Usage};
 
 /// How a session ended. Every session has exactly one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -287,8 +287,24 @@ pub struct Telemetry {
     pub provider: Option<String>,
     /// The model that answered last.
     pub model: Option<String>,
+    /// What each model did, in the order in which they first answered; empty in the logs of the first releases.
+    #[serde(default)]
+    pub models: Vec<ModelUse>,
     /// The agent's thoughts.
     pub thoughts: Thoughts,
+}
+
+/// What one model did in a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelUse {
+    /// Its provider.
+    pub provider: String,
+    /// The model, as the provider names it.
+    pub model: String,
+    /// Its replies.
+    pub turns: u32,
+    /// What they used, and replies that broke off.
+    pub usage: Usage,
 }
 
 /// How many thoughts the agent had, and the last five.

@@ -150,6 +150,7 @@ impl SessionState {
                 self.usage = reply.totals;
                 self.turns += 1;
             }
+            Event::ReplyLost(lost) => self.usage = lost.totals,
             Event::ToolFinished(tool) => {
                 if let Some(oid) = &tool.saved {
                     self.saved = Some(oid.clone());
@@ -169,6 +170,7 @@ impl SessionState {
             | Event::SandboxOpened(_)
             | Event::AgentBriefed(_)
             | Event::ModelRetried(_)
+            | Event::ModelSwitched(_)
             | Event::Thought(_)
             | Event::Said(_)
             | Event::FileEdited(_)

@@ -45,7 +45,8 @@ pub struct Fake(Arc<Inner>);
 struct Inner {
     recording: Recording,
     latency: Duration,
-    faults: Mutex<VecDeque<Fault>>,
+    /// What becomes of the next requests; nothing stands for a proper answer.
+    faults: Mutex<VecDeque<Option<Fault>>>,
     log: Mutex<VecDeque<Asked>>,
 }
 
@@ -73,7 +74,12 @@ impl Fake {
 
     /// Lets a coming request fail: the next one, or the one after those that are to fail already.
     pub fn fail_next(&self, fault: Fault) {
-        locked(&self.0.faults).push_back(fault);
+        locked(&self.0.faults).push_back(Some(fault));
+    }
+
+    /// Lets a coming request be answered properly: the next one, or the one after those that are spoken for already.
+    pub fn pass_next(&self) {
+        locked(&self.0.faults).push_back(None);
     }
 
     /// What it was asked, the oldest first.
@@ -196,7 +202,7 @@ impl Fake {
     }
 
     fn next_fault(&self) -> Option<Fault> {
-        locked(&self.0.faults).pop_front()
+        locked(&self.0.faults).pop_front().flatten()
     }
 
     /// Waits as long as the reply takes.

@@ -1,14 +1,17 @@
 //! Who thinks: asks a language model for its next reply. Knows nothing of sessions or of what a tool does.
 
 mod anthropic;
+mod chain;
 mod chat_completions;
 mod conversation;
+mod error;
 mod facts;
 mod foreign;
 mod history;
 mod live;
 mod origin;
 mod raw_object;
+mod refusal;
 mod retry;
 mod scripted;
 mod stream;
@@ -18,11 +21,13 @@ mod vendors;
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 
+pub use chain::{Breakers, Chain, Lost, Notice, Switched, Wait};
 pub use conversation::{Conversation, Message, ToolResult, ToolSpec};
+pub use error::Error;
 pub use facts::{Caches, Facts, Price, Rates, Thinking};
 pub use live::{Delta, Live, Unheard};
 pub use origin::{Origin, Wire};
-pub use retry::{Policy, Wait, ask};
+pub use retry::Policy;
 pub use scripted::Config as ScriptedConfig;
 pub use vendors::{
     Called, Models, Protocol, Served, SettingRole, Unready, Vendor, VendorSetting, Vendors, VendorsError,
@@ -102,7 +107,7 @@ pub trait Model: Send + Sync {
     /// request.
     ///
     /// # Errors
-    /// [`Error`] says whether asking again can help: see [`ask`], which does. What `live` heard is void then.
+    /// [`Error`] says whether asking again can help: see [`Chain::ask`], which does. What `live` heard is void then.
     async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error>;
 
     /// Who is asked.
@@ -202,52 +207,4 @@ pub struct Usage {
     pub cache_write: u64,
     /// US dollars; nothing when the model's price is not known.
     pub usd: Option<f64>,
-}
-
-/// Why a model did not reply. The variants are what callers branch on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The key is missing, wrong, or lacks a right. Never holds the key.
-    #[error("{provider} refused the API key ({status}): {message}")]
-    Key {
-        /// The provider.
-        provider: String,
-        /// The HTTP status.
-        status: u16,
-        /// What the provider said, bounded.
-        message: String,
-        /// The setting that holds the key, where there is one.
-        variable: Option<String>,
-    },
-    /// The provider refused the request; asking again gives the same answer.
-    #[error("{provider} refused the request ({status}): {message}")]
-    Refused {
-        /// The provider.
-        provider: String,
-        /// The HTTP status.
-        status: u16,
-        /// What the provider said, bounded.
-        message: String,
-    },
-    /// The provider is busy, limited or broken; asking again may help.
-    #[error("{provider} is not answering: {message}")]
-    Transient {
-        /// The provider.
-        provider: String,
-        /// What happened.
-        message: String,
-        /// How long the provider asked us to wait, in milliseconds.
-        retry_after_ms: Option<u64>,
-    },
-    /// The answer broke the wire's own rules.
-    #[error("{provider} answered what its protocol does not allow: {message}")]
-    Protocol {
-        /// The provider.
-        provider: String,
-        /// What was wrong.
-        message: String,
-    },
-    /// The configuration cannot work.
-    #[error("cannot open the model: {0}")]
-    Config(String),
 }

@@ -1,5 +1,7 @@
 //! A reply while it arrives: what is heard of it before it is whole.
 
+use crate::Usage;
+
 /// Hears of a reply while it arrives. Nothing that it is told is durable: the reply itself is what counts.
 pub trait Live: Send + Sync {
     /// Takes in one more piece. Called in the middle of reading a reply: cheap, and never blocks.
@@ -7,12 +9,14 @@ pub trait Live: Send + Sync {
 }
 
 /// A piece of a reply, in the order in which it arrives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Delta<'a> {
     /// More of what the model says.
     Text(&'a str),
     /// More of what it thinks.
     Thought(&'a str),
+    /// What the reply has used so far, as far as the provider has counted; takes the place of earlier counts.
+    Used(Usage),
     /// What was heard of this reply so far is void: it is asked for again, of the same model or of another one.
     Again,
 }
@@ -46,6 +50,10 @@ pub(crate) mod tests {
             let (kind, text) = match delta {
                 Delta::Text(text) => ("text: ", text),
                 Delta::Thought(thought) => ("thought: ", thought),
+                Delta::Used(used) => {
+                    self.0.lock().unwrap().push(format!("used: {} in, {} out", used.input, used.output));
+                    return;
+                }
                 Delta::Again => ("again", ""),
             };
             let mut lines = self.0.lock().unwrap();

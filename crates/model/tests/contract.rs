@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fakes::model::{Asked, Fake, Fault, Recording, Running};
 use model::{
-    Config, Conversation, Error, Message, Model, Part, Policy, Protocol, Reply, ScriptedConfig, Served, Stop,
-    ToolResult, ToolSpec, Unheard, Vendors, Wait,
+    Breakers, Chain, Config, Conversation, Error, Message, Model, Notice, Part, Policy, Protocol, Reply,
+    ScriptedConfig, Served, Stop, ToolResult, ToolSpec, Unheard, Vendors,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -248,13 +248,19 @@ async fn errors_have_the_class_of_their_status_and_never_the_key() {
             let error = model.reply(&conversation(), &Unheard).await.unwrap_err();
             let class = match &error {
                 Error::Key { .. } => "key",
+                Error::Quota { .. } => "quota",
+                Error::NotFound { .. } => "not found",
+                Error::ContextFull { .. } => "context",
                 Error::Refused { .. } => "refused",
                 Error::Transient { .. } => "transient",
                 Error::Protocol { .. } | Error::Config(_) => "other",
             };
             let expected = match status {
                 401 | 403 => "key",
-                400 | 402 | 404 | 413 | 422 => "refused",
+                402 => "quota",
+                404 => "not found",
+                413 => "context",
+                400 | 422 => "refused",
                 _ => "transient",
             };
             assert_eq!(class, expected, "{backend:?} {status}: {error}");
@@ -312,24 +318,24 @@ async fn waiting_is_as_long_as_the_provider_says_and_written_down() {
     let policy = Policy { wait_max: policy.wait_min, ..policy };
     for backend in WIRES {
         let bench = Bench::new(backend, TASK).await;
-        let model = bench.open();
         let headers = vec![("retry-after-ms", "7".to_owned()), ("retry-after", "60".to_owned())];
         bench.fake.fail_next(Fault::Status { status: 429, headers });
         bench.fake.fail_next(Fault::status(529));
         let waits = std::sync::Mutex::new(Vec::new());
-        let on_wait = async |wait: Wait| {
+        let on_notice = async |notice: Notice| {
+            let Notice::Wait(wait) = notice else { panic!("{notice:?}") };
             waits.lock().unwrap().push(wait);
             Ok::<(), Error>(())
         };
-        let reply = model::ask(&*model, &conversation(), &Unheard, &policy, on_wait).await.unwrap();
+        let chain = Chain::of(vec![bench.open()], policy.clone(), Breakers::default());
+        let reply = chain.ask(&conversation(), &Unheard, on_notice).await.unwrap();
         assert_eq!(reply.calls[0].id, "t1");
         let waits = waits.into_inner().unwrap();
         assert_eq!(waits.iter().map(|wait| (wait.wait_ms, wait.retry)).collect::<Vec<_>>(), [(7, 1), (1, 2)]);
         assert!(waits[0].reason.contains("(429)") && waits[1].reason.contains("(529)"), "{waits:?}");
         let headers = vec![("x-should-retry", "false".to_owned())];
         bench.fake.fail_next(Fault::Status { status: 503, headers });
-        let refused =
-            model::ask(&*model, &conversation(), &Unheard, &policy, async |_| Ok::<(), Error>(())).await;
+        let refused = chain.ask(&conversation(), &Unheard, async |_| Ok::<(), Error>(())).await;
         assert!(matches!(refused, Err(Error::Refused { status: 503, .. })));
     }
 }

@@ -87,6 +87,8 @@ fn parts(entry: &Entry) -> Option<Parts<'_>> {
         Event::Said(said) => ("AI Message".into(), (&*said.text).into(), Fields::Text {}),
         Event::ModelReplied(reply) => work::usage(reply),
         Event::ModelRetried(retried) => work::retried(retried),
+        Event::ModelSwitched(switched) => work::switched(switched),
+        Event::ReplyLost(lost) => work::lost(lost),
         Event::GitRan(ran) => work::git(ran),
         Event::FileEdited(edited) => work::edit(edited),
         Event::ToolFinished(tool) => return work::tool(tool),

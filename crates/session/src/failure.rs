@@ -98,6 +98,18 @@ pub(crate) fn of_model(step: Step, error: &model::Error) -> Failure {
         model::Error::Key { provider, variable, .. } => {
             (FailureCode::ModelRefused, Some(key_hint(provider, variable.as_deref())))
         }
+        model::Error::Quota { .. } => (
+            FailureCode::ModelRefused,
+            Some("Raise the limit of that account, or name another provider.".to_owned()),
+        ),
+        model::Error::NotFound { .. } => (
+            FailureCode::ModelRefused,
+            Some("Name another model, or check the provider's base URL.".to_owned()),
+        ),
+        model::Error::ContextFull { .. } => (
+            FailureCode::ModelRefused,
+            Some("Ask for less at once, or name a model with a longer context.".to_owned()),
+        ),
         model::Error::Refused { .. } | model::Error::Config(_) => (FailureCode::ModelRefused, None),
         model::Error::Transient { .. } => {
             (FailureCode::ModelUnavailable, Some("Try again later, or name another provider.".to_owned()))

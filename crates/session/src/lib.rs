@@ -8,6 +8,7 @@ mod failure;
 mod journal;
 mod owner;
 mod ports;
+mod providers;
 mod pull_request;
 mod recover;
 mod repository_config;
@@ -19,6 +20,7 @@ mod steps;
 mod telemetry;
 
 pub use clock::{Clock, SystemClock};
-pub use ports::{Forges, Identity, Ports, Provider, Providers, UnknownProvider};
+pub use ports::{Forges, Identity, Ports};
+pub use providers::{Provider, Providers, UnknownProvider};
 pub use sessions::{Cancelled, Error, Limits, Problem, Sessions, SubmitError};
 pub use shelf::LocalShelf;

@@ -9,7 +9,7 @@ use forge::Forge;
 use repo::{Mirror, Repos, Source};
 use store::Store;
 
-use crate::Clock;
+use crate::{Clock, Providers};
 
 /// What the story reaches the world through. Made once, at the composition root.
 pub struct Ports {
@@ -27,6 +27,8 @@ pub struct Ports {
     pub retry: model::Policy,
     /// What the operator lets any session use up.
     pub budget: Budget,
+    /// Which providers are left alone for a while.
+    pub breakers: model::Breakers,
     /// Where untrusted commands run.
     pub sandbox: sandbox::Config,
     /// What a sandbox may use.
@@ -70,57 +72,6 @@ impl Forges {
                 self.hosted.iter().find(|(host, _)| *host == hosted.host).map(|(_, forge)| forge.clone())
             }
         }
-    }
-}
-
-/// The model providers that are configured, in the order in which they are preferred.
-#[derive(Debug, Clone, Default)]
-pub struct Providers(pub Vec<Provider>);
-
-/// A model provider.
-#[derive(Debug, Clone)]
-pub struct Provider {
-    /// `anthropic`, `openai`, `scripted`.
-    pub name: String,
-    /// How it is reached, and its default model.
-    pub config: model::Config,
-}
-
-/// No provider fits the request.
-#[derive(Debug, thiserror::Error)]
-pub enum UnknownProvider {
-    /// None is configured at all.
-    #[error("no model provider is configured")]
-    None,
-    /// The one that was asked for is not configured.
-    #[error("provider `{0}` is not configured")]
-    Named(String),
-}
-
-impl Providers {
-    /// The names.
-    pub fn names(&self) -> Vec<String> {
-        self.0.iter().map(|provider| provider.name.clone()).collect()
-    }
-
-    /// The configuration of the provider called `name` (the first one, when none was asked for) with `model` in it.
-    pub(crate) fn choose(
-        &self,
-        name: Option<&str>,
-        model: Option<&str>,
-    ) -> Result<model::Config, UnknownProvider> {
-        let provider = match name {
-            None => self.0.first().ok_or(UnknownProvider::None)?,
-            Some(name) => self
-                .0
-                .iter()
-                .find(|provider| provider.name == name)
-                .ok_or_else(|| UnknownProvider::Named(name.to_owned()))?,
-        };
-        Ok(match model {
-            None => provider.config.clone(),
-            Some(model) => provider.config.clone().with_model(model),
-        })
     }
 }
 

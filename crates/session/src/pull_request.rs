@@ -130,7 +130,9 @@ pub(crate) fn body(told: &Told<'_>) -> String {
     }
     let prompt = defuse(&shortened(&told.request.prompt, PROMPT_CHARS_MAX)).replace('\n', "\n> ");
     let _ = writeln!(body, "<details><summary>What was asked for</summary>\n\n> {prompt}\n\n</details>\n");
-    let _ = writeln!(body, "Made by backspace, session `{}`.\n\n{}", told.session, marker(told.session));
+    let with = models(told.entries);
+    let _ =
+        writeln!(body, "Made by backspace{with}, session `{}`.\n\n{}", told.session, marker(told.session));
     body
 }
 
@@ -147,6 +149,19 @@ fn about(entries: &[Entry]) -> String {
         Some(LimitReached { whose: None, about, .. }) => about.clone(),
         None => String::new(),
     }
+}
+
+/// The models that answered, in the order in which they first did; their names are their providers' words.
+fn models(entries: &[Entry]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for entry in entries {
+        let Event::ModelReplied(reply) = &entry.event else { continue };
+        let name = format!("{} ({})", code(&reply.model), reply.provider);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() { String::new() } else { format!(" with {}", names.join(", then ")) }
 }
 
 /// The commands that ran and what they returned: each line stands for an entry of the log.

@@ -1,6 +1,7 @@
 //! What a session used, told with its end.
 
-use events::{Entry, Event, SessionState, Shown, Telemetry, Thoughts};
+use events::{Entry, Event, ModelUse, Named, SessionState, Shown, Telemetry, Thoughts, Usage};
+use serde_json::value::RawValue;
 use tracing::warn;
 
 use crate::failure;
@@ -13,7 +14,8 @@ const THOUGHT_CHARS_MAX: usize = 200;
 /// Entries read at once: a log of long outputs must not stand in memory as a whole.
 const PAGE: usize = 64;
 
-/// What the log of `story` has to show for its work: tool calls, checks, commits and limits, without the long texts.
+/// What the log of `story` has to show for its work: who answered, tool calls, checks, commits and limits, without the long
+/// texts.
 ///
 /// # Errors
 /// When an entry cannot be read: what was read before it is not the session's evidence.
@@ -43,6 +45,8 @@ fn shortened(mut entry: Entry) -> Option<Entry> {
         }
     } else if let Event::CheckRan(check) = &mut entry.event {
         check.output = String::new();
+    } else if let Event::ModelReplied(reply) = &mut entry.event {
+        reply.raw = RawValue::NULL.to_owned();
     } else if !matches!(entry.event, Event::CommitMade(_) | Event::LimitReached(_)) {
         return None;
     }
@@ -59,15 +63,16 @@ pub(crate) async fn of(story: &Story) -> Telemetry {
     }
     let Some(state) = sum.state else { return Telemetry::default() };
     let elapsed_us = story.ports.clock.now_us() - state.created_us;
-    let (provider, model) = sum.asked.unzip();
+    let asked = sum.models.last_asked();
     Telemetry {
         turns: state.turns,
         input_tokens: state.usage.tokens().saturating_sub(state.usage.output_tokens),
         output_tokens: state.usage.output_tokens,
         usd: state.usage.usd.filter(|_| state.turns > 0),
         duration_ms: u64::try_from(elapsed_us / 1000).unwrap_or(0),
-        provider,
-        model,
+        provider: asked.map(|asked| asked.provider.clone()),
+        model: asked.map(|asked| asked.model.clone()),
+        models: sum.models.used,
         thoughts: sum.thoughts,
     }
 }
@@ -76,8 +81,7 @@ pub(crate) async fn of(story: &Story) -> Telemetry {
 #[derive(Default)]
 struct Sum {
     state: Option<SessionState>,
-    /// Provider and model of the last reply.
-    asked: Option<(String, String)>,
+    models: Models,
     thoughts: Thoughts,
 }
 
@@ -88,7 +92,10 @@ impl Sum {
             Some(state) => state.apply(&entry),
         }
         if let Event::ModelReplied(reply) = entry.event {
-            self.asked = Some((reply.provider, reply.model));
+            let by = Named { provider: reply.provider, model: reply.model };
+            self.models.take(by, 1, &reply.usage);
+        } else if let Event::ReplyLost(lost) = entry.event {
+            self.models.take(lost.from, 0, &lost.usage);
         } else if let Event::Thought(thought) = entry.event {
             let turn = self.state.as_ref().map_or(0, |state| state.turns);
             self.thoughts.count += 1;
@@ -97,5 +104,32 @@ impl Sum {
                 self.thoughts.recent.remove(0);
             }
         }
+    }
+}
+
+/// What each model did, in the order in which they first answered.
+#[derive(Default)]
+struct Models {
+    used: Vec<ModelUse>,
+    /// The place of the one that replied last.
+    last: Option<usize>,
+}
+
+impl Models {
+    fn take(&mut self, by: Named, turns: u32, usage: &Usage) {
+        let known = self.used.iter().position(|used| used.provider == by.provider && used.model == by.model);
+        let place = known.unwrap_or_else(|| {
+            let Named { provider, model } = by;
+            self.used.push(ModelUse { provider, model, turns: 0, usage: Usage::zero() });
+            self.used.len() - 1
+        });
+        let used = &mut self.used[place];
+        used.turns += turns;
+        used.usage = used.usage.plus(usage);
+        self.last = if turns > 0 { Some(place) } else { self.last };
+    }
+
+    fn last_asked(&self) -> Option<&ModelUse> {
+        self.used.get(self.last?)
     }
 }

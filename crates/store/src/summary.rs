@@ -68,6 +68,8 @@ impl Revision {
             | Event::AgentBriefed(_)
             | Event::ModelReplied(_)
             | Event::ModelRetried(_)
+            | Event::ModelSwitched(_)
+            | Event::ReplyLost(_)
             | Event::Thought(_)
             | Event::Said(_)
             | Event::FileEdited(_)

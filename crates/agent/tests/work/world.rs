@@ -11,7 +11,7 @@ use events::{
     Bounds, Budget, ChangeList, ChangedPath, Content, Event, Journal, JournalError, Oid, ToolFinished, Whose,
 };
 use model::{
-    Conversation, Facts, Live, Message, Model, ModelName, Origin, Part, Reply, ToolCall, Usage, Wire,
+    Chain, Conversation, Facts, Live, Message, Model, ModelName, Origin, Part, Reply, ToolCall, Usage, Wire,
 };
 use sandbox::{Allowance, Command, Ended, Exported, FileAnswer, FileTool, Ran, Sandbox, Terms};
 use tokio_util::sync::CancellationToken;
@@ -61,11 +61,10 @@ impl World {
 
     /// Lets the agent work with `budget`, an hour at most, ten minutes for a command.
     pub(crate) async fn work(&self, budget: Budget) -> Result<Stop, Error> {
-        let retry = model::Policy::default();
+        let models = Chain::of(vec![Box::new(self)], model::Policy::default(), model::Breakers::default());
         let bench = Bench {
-            model: self,
+            models: &models,
             live: &model::Unheard,
-            retry: &retry,
             sandbox: self,
             checkpoint: self,
             journal: self,
@@ -149,7 +148,7 @@ pub(crate) fn calls<'a>(calls: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
 }
 
 #[async_trait]
-impl Model for World {
+impl Model for &World {
     async fn reply(&self, conversation: &Conversation, _: &dyn Live) -> Result<Reply, model::Error> {
         self.note(Did::Asked(conversation.messages().last().unwrap().clone()));
         let next = self.replies.lock().unwrap().pop_front();

@@ -61,6 +61,9 @@ fn going_on(event: &Event) -> Option<String> {
     if let Event::ModelRetried(retried) = event {
         return Some(format!("Waiting {} s to ask the model again", retried.wait_ms.div_ceil(1000)));
     }
+    if let Event::ModelSwitched(switched) = event {
+        return Some(format!("{} is thinking", one_line(&switched.to.model)));
+    }
     if matches!(event, Event::ModelReplied(_)) {
         return Some("Running tools".to_owned());
     }
@@ -103,6 +106,10 @@ fn lines(event: &Event) -> String {
             )
         }
         Event::ModelRetried(retried) => format!("  {YELLOW}{}{YELLOW:#}", one_line(&retried.reason)),
+        Event::ModelSwitched(switched) => {
+            let (to, reason) = (one_line(&switched.to.model), one_line(&switched.reason));
+            format!("  {YELLOW}{reason}{YELLOW:#}\n  {BOLD}{to} goes on{BOLD:#}")
+        }
         Event::Warned(warned) => format!("  {YELLOW}warning: {}{YELLOW:#}", one_line(&warned.message)),
         Event::LimitReached(LimitReached { limit, about, .. }) => {
             format!("  {YELLOW}{} ends the work: {}{YELLOW:#}", limit.cause(), one_line(about))
@@ -112,6 +119,7 @@ fn lines(event: &Event) -> String {
         | Event::AttemptStarted(_)
         | Event::AgentBriefed(_)
         | Event::ModelReplied(_)
+        | Event::ReplyLost(_)
         | Event::AgentTold(_)
         | Event::CommitMade(_)
         | Event::BranchPushed(_)

@@ -7,6 +7,7 @@
 
 mod cli;
 mod crash;
+mod fallback;
 mod story;
 mod tidy;
 mod tried;

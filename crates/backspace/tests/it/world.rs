@@ -31,8 +31,9 @@ pub(crate) struct World {
 
 /// What may be bent before a world is made.
 pub(crate) struct Bent {
-    /// The model's replies.
-    pub(crate) replies: Vec<Value>,
+    /// Who may be asked.
+    pub(crate) providers: Vec<Provider>,
+    pub(crate) retry: model::Policy,
     pub(crate) sandbox: sandbox::namespaces::Config,
     pub(crate) policy: sandbox::Policy,
     /// The operator's.
@@ -41,9 +42,19 @@ pub(crate) struct Bent {
 }
 
 impl Bent {
+    /// The model gives `replies`.
     pub(crate) fn replies(replies: impl IntoIterator<Item = Value>) -> Self {
+        let text = replies.into_iter().map(|reply| format!("{reply}\n")).collect();
+        let scripted = model::ScriptedConfig { name: "story".into(), text };
+        let config = model::Config::Scripted(scripted);
+        Self::asking(vec![Provider { name: "scripted".into(), config }])
+    }
+
+    /// Who may be asked is `providers`.
+    pub(crate) fn asking(providers: Vec<Provider>) -> Self {
         Self {
-            replies: replies.into_iter().collect(),
+            providers,
+            retry: model::Policy::default(),
             sandbox: sandbox::namespaces::Config::default(),
             policy: sandbox::Policy { work_bytes_max: 256 << 20, ..sandbox::Policy::default() },
             budget: events::Budget::default(),
@@ -107,17 +118,17 @@ impl World {
             };
             (config.host.clone(), forge::open(&forge::Config::GitHub(config)).unwrap())
         });
-        let text = bent.replies.iter().map(|reply| format!("{reply}\n")).collect();
-        let scripted = model::ScriptedConfig { name: "story".into(), text };
-        let provider = Provider { name: "scripted".into(), config: model::Config::Scripted(scripted) };
+        let providers = Providers(bent.providers);
+        let names = providers.names();
         let ports = Ports {
             store,
             repos,
             forges: Forges { hosted: hosted.into_iter().collect(), local },
             shelf,
-            providers: Providers(vec![provider]),
-            retry: model::Policy::default(),
+            providers,
+            retry: bent.retry,
             budget: bent.budget,
+            breakers: model::Breakers::default(),
             sandbox: sandbox::Config::Namespaces(bent.sandbox),
             policy: bent.policy,
             command_timeout: Duration::from_secs(60),
@@ -126,8 +137,7 @@ impl World {
             identity: Identity { name: "backspace".into(), email: "backspace@example.org".into() },
             home: state,
         };
-        let mut rules =
-            Rules { local: LocalRepositories::Any, providers: vec!["scripted".into()], ..Rules::default() };
+        let mut rules = Rules { local: LocalRepositories::Any, providers: names, ..Rules::default() };
         rules.hosts.private.extend(forge.as_ref().map(FakeForge::host));
         rules.forges.extend(forge.as_ref().map(FakeForge::host));
         let sessions =

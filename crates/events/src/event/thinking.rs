@@ -87,12 +87,45 @@ impl Usage {
 /// See [`crate::Event::ModelRetried`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelRetried {
+    /// Who will be asked; unsaid in the logs of the first releases.
+    pub provider: Option<String>,
     /// What went wrong.
     pub reason: String,
     /// How long we wait before asking again.
     pub wait_ms: u64,
     /// Which retry this is, from 1.
     pub retry: u32,
+}
+
+/// A model, as its provider names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// The provider.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+}
+
+/// See [`crate::Event::ModelSwitched`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelSwitched {
+    /// Who was asked so far.
+    pub from: Named,
+    /// Who is asked now.
+    pub to: Named,
+    /// Why.
+    pub reason: String,
+}
+
+/// See [`crate::Event::ReplyLost`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReplyLost {
+    /// Who was asked.
+    pub from: Named,
+    /// What the provider had counted for it.
+    pub usage: Usage,
+    /// The session's totals with it.
+    pub totals: Usage,
 }
 
 /// See [`crate::Event::Thought`].

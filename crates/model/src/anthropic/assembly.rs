@@ -6,8 +6,7 @@ use serde_json::value::RawValue;
 use crate::foreign::{INVALID_JSON, wrapped};
 use crate::raw_object::{RawObject, raw};
 use crate::stream::{Assembly, Progress, protocol, transient};
-use crate::transport::error_in_stream;
-use crate::{Delta, Error, Live, Origin, Part, Reply, Served, Stop, ToolCall, Usage};
+use crate::{Delta, Error, Live, Origin, Part, Reply, Served, Stop, ToolCall, Usage, refusal};
 
 /// A reply that is not whole yet.
 pub(super) struct Assembling<'a> {
@@ -68,7 +67,7 @@ impl<'a> Assembling<'a> {
 
     /// The reply, when nothing of it is missing.
     pub(super) fn finish(self) -> Result<Reply, Error> {
-        let provider = self.served.provider();
+        let (provider, usage) = (self.served.provider(), self.used());
         let closed = self.blocks.iter().all(|growing| !growing.open);
         let Some(stop) = self.stop.filter(|_| closed) else {
             return Err(transient(provider, "the reply broke off before its end".to_owned()));
@@ -84,15 +83,27 @@ impl<'a> Assembling<'a> {
             growing.finish(cut)
         });
         let blocks = Blocks(blocks.collect());
-        let mut usage = Usage {
+        Ok(blocks.into_reply(self.served.origin(), stop, usage, self.model))
+    }
+
+    /// Takes in newer counts, and tells them.
+    fn count(&mut self, newer: Option<WireUsage>) {
+        if newer.is_some() {
+            self.usage.update(newer);
+            self.live.hear(Delta::Used(self.used()));
+        }
+    }
+
+    /// What the reply has used so far.
+    fn used(&self) -> Usage {
+        let usage = Usage {
             input: self.usage.input_tokens.unwrap_or(0),
             output: self.usage.output_tokens.unwrap_or(0),
             cache_read: self.usage.cache_read_input_tokens.unwrap_or(0),
             cache_write: self.usage.cache_creation_input_tokens.unwrap_or(0),
             usd: None,
         };
-        usage.usd = self.served.usd(&self.model, &usage);
-        Ok(blocks.into_reply(self.served.origin(), stop, usage, self.model))
+        Usage { usd: self.served.usd(&self.model, &usage), ..usage }
     }
 
     fn start_block(&mut self, index: Option<usize>, block: Option<RawObject>) -> Result<(), Error> {
@@ -138,20 +149,20 @@ impl Assembly for Assembling<'_> {
                     return Err(self.protocol("message_start has no message"));
                 };
                 self.model = start.model.unwrap_or_else(|| self.model.clone());
-                self.usage.update(start.usage);
+                self.count(start.usage);
             }
             "content_block_start" => self.start_block(event.index, event.content_block)?,
             "content_block_delta" => self.grow_block(event.index, event.delta)?,
             "content_block_stop" => self.stop_block(event.index)?,
             "message_delta" => {
-                self.usage.update(event.usage);
+                self.count(event.usage);
                 self.stop = event.delta.and_then(|delta| delta.text("stop_reason")).or(self.stop.take());
             }
             "message_stop" => {
                 self.whole = true;
                 return Ok(Progress::Whole);
             }
-            "error" => return Err(error_in_stream(self.served, data)),
+            "error" => return Err(refusal::in_stream(self.served, data)),
             // `ping`, and what the API may add: new kinds of events are announced as harmless.
             _ => {}
         }

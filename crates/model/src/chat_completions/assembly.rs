@@ -5,8 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::raw_object::RawObject;
 use crate::stream::{Assembly, Progress, protocol, transient};
-use crate::transport::error_in_stream;
-use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage};
+use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, refusal};
 
 /// Calls of one reply; a server that counts further is broken, and would have us hold a gap for each missing one.
 const CALLS_MAX: usize = 256;
@@ -98,12 +97,14 @@ impl<'a> Assembling<'a> {
             // What was held back may be cut anywhere, also within a call.
             calls.clear();
         }
-        let mut usage = self.usage.map(WireUsage::split).unwrap_or_default();
-        if self.usage.is_some() {
-            usage.usd = usage.usd.or_else(|| self.served.usd(&self.model, &usage));
-        }
-        let (origin, raw) = (self.served.origin(), self.message.to_raw());
+        let (usage, origin, raw) = (self.used(), self.served.origin(), self.message.to_raw());
         Ok(Reply { origin, raw, parts, calls, stop, usage, model: self.model })
+    }
+
+    /// What the reply has used; nothing, at no known price, while the server has not said.
+    fn used(&self) -> Usage {
+        let Some(usage) = self.usage.map(WireUsage::split) else { return Usage::default() };
+        Usage { usd: usage.usd.or_else(|| self.served.usd(&self.model, &usage)), ..usage }
     }
 
     /// Puts the calls into the message, and gives them as such.
@@ -220,16 +221,19 @@ impl Assembly for Assembling<'_> {
         let chunk: Chunk = serde_json::from_str(data)
             .map_err(|error| self.protocol(&format!("a chunk is no JSON: {error}")))?;
         if chunk.error.is_some() {
-            return Err(error_in_stream(self.served, data));
+            return Err(refusal::in_stream(self.served, data));
         }
         if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
             self.model = model;
         }
-        self.usage = chunk.usage.or(self.usage);
+        if chunk.usage.is_some() {
+            self.usage = chunk.usage;
+            self.live.hear(Delta::Used(self.used()));
+        }
         for choice in chunk.choices.unwrap_or_default().into_iter().filter(|choice| choice.index == 0) {
             if let Some(error) = choice.error {
                 let data = format!(r#"{{"error":{}}}"#, error.get());
-                return Err(error_in_stream(self.served, &data));
+                return Err(refusal::in_stream(self.served, &data));
             }
             if let Some(delta) = choice.delta {
                 self.take_delta(delta)?;

@@ -3,7 +3,7 @@
 use events::{Delivery, Entry, Failure, Limit, Outcome, Saved, SessionEnded, SessionId, Target};
 
 use super::Parts;
-use super::fields::{Complete, Error, Fields, FileChanged, RecentThought, Telemetry};
+use super::fields::{Complete, Error, Fields, FileChanged, ModelUse, RecentThought, Telemetry};
 
 /// Beyond so many files the event says how many there are; the diff has them all.
 const FILES_MAX: usize = 100;
@@ -173,6 +173,7 @@ fn telemetry(used: &events::Telemetry) -> Telemetry<'_> {
         duration_ms: used.duration_ms,
         ai_provider: used.provider.as_deref(),
         model: used.model.as_deref(),
+        models: used.models.iter().map(model_use).collect(),
         trace_id: None,
         thinking_logs_count: used.thoughts.count,
         recent_thoughts: used
@@ -182,5 +183,17 @@ fn telemetry(used: &events::Telemetry) -> Telemetry<'_> {
             .map(|(step, thought)| RecentThought { step: *step, thought })
             .collect(),
         langsmith_enabled: false,
+    }
+}
+
+fn model_use(used: &events::ModelUse) -> ModelUse<'_> {
+    let events::ModelUse { provider, model, turns, usage } = used;
+    ModelUse {
+        provider,
+        model,
+        turns: *turns,
+        input_tokens: usage.tokens().saturating_sub(usage.output_tokens),
+        output_tokens: usage.output_tokens,
+        usd: usage.usd,
     }
 }

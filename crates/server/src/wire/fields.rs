@@ -179,7 +179,7 @@ pub(crate) struct Tokens {
 /// Something that one should know and that stops nothing.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Warning<'a> {
-    /// The class, for programs; `model_retry` and `budget` among them.
+    /// The class, for programs; `model_retry`, `provider_switched` and `budget` among them.
     pub(crate) code: &'a str,
     /// With `budget`: which limit was reached, as in the final event.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -291,6 +291,8 @@ pub(crate) struct Telemetry<'a> {
     pub(crate) ai_provider: Option<&'a str>,
     /// The model that answered last.
     pub(crate) model: Option<&'a str>,
+    /// What each model did, in the order in which they first answered.
+    pub(crate) models: Vec<ModelUse<'a>>,
     /// The trace of the session; null when it was not traced.
     pub(crate) trace_id: Option<&'a str>,
     /// How many thoughts the agent had.
@@ -299,6 +301,23 @@ pub(crate) struct Telemetry<'a> {
     pub(crate) recent_thoughts: Vec<RecentThought<'a>>,
     /// Whether the session was traced to LangSmith.
     pub(crate) langsmith_enabled: bool,
+}
+
+/// What one model did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ModelUse<'a> {
+    /// Its provider.
+    pub(crate) provider: &'a str,
+    /// The model, as the provider names it.
+    pub(crate) model: &'a str,
+    /// Its replies.
+    pub(crate) turns: u32,
+    /// Input tokens, cached ones included.
+    pub(crate) input_tokens: u64,
+    /// Output tokens.
+    pub(crate) output_tokens: u64,
+    /// US dollars; null when a price was not known.
+    pub(crate) usd: Option<f64>,
 }
 
 /// The beginning of a thought.

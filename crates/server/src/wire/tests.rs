@@ -6,7 +6,7 @@ use super::*;
 
 /// One entry of each kind, and of each form that a kind has, in the order of a story.
 fn story() -> Vec<Event> {
-    [beginning(), work(), delivery()].concat()
+    [beginning(), asked(), work(), delivery()].concat()
 }
 
 fn oid(c: &str) -> Oid {
@@ -40,24 +40,14 @@ fn beginning() -> Vec<Event> {
     ]
 }
 
-fn work() -> Vec<Event> {
+/// Asking the model, and what may go wrong.
+fn asked() -> Vec<Event> {
     let usage = Usage {
         input_tokens: 10,
         output_tokens: 2,
         cache_read_tokens: 3,
         cache_write_tokens: 4,
         usd: Some(0.5),
-    };
-    let tool = |name: &str, shown: Shown| {
-        Event::ToolFinished(ToolFinished {
-            call_id: "call_1".into(),
-            tool: name.into(),
-            result: "for the model alone".into(),
-            failed: name == "Bash",
-            shown,
-            saved: None,
-            duration_ms: 7,
-        })
     };
     vec![
         Event::ModelReplied(ModelReplied {
@@ -71,7 +61,38 @@ fn work() -> Vec<Event> {
             totals: usage.plus(&usage),
             duration_ms: 1200,
         }),
-        Event::ModelRetried(ModelRetried { reason: "529 overloaded".into(), wait_ms: 1500, retry: 1 }),
+        Event::ModelRetried(ModelRetried {
+            provider: Some("anthropic".into()),
+            reason: "529 overloaded".into(),
+            wait_ms: 1500,
+            retry: 1,
+        }),
+        Event::ModelSwitched(ModelSwitched {
+            from: named("anthropic", "m-1"),
+            to: named("openai", "g-1"),
+            reason: "anthropic is not answering: 529 overloaded".into(),
+        }),
+        Event::ReplyLost(ReplyLost {
+            from: named("anthropic", "m-1"),
+            usage: Usage { output_tokens: 1, ..usage },
+            totals: usage.plus(&usage),
+        }),
+    ]
+}
+
+fn work() -> Vec<Event> {
+    let tool = |name: &str, shown: Shown| {
+        Event::ToolFinished(ToolFinished {
+            call_id: "call_1".into(),
+            tool: name.into(),
+            result: "for the model alone".into(),
+            failed: name == "Bash",
+            shown,
+            saved: None,
+            duration_ms: 7,
+        })
+    };
+    vec![
         Event::Thought(Thought { text: "Où est le \u{1f41b}?".into() }),
         Event::Said(Said { text: "Two\nlines \u{2028}".into() }),
         Event::FileEdited(FileEdited {
@@ -218,6 +239,15 @@ fn entry(seq: u64, event: Event) -> Entry {
     }
 }
 
+fn named(provider: &str, model: &str) -> Named {
+    Named { provider: provider.into(), model: model.into() }
+}
+
+fn used(provider: &str, model: &str, turns: u32) -> ModelUse {
+    let usage = Usage { input_tokens: 40, output_tokens: 10, cache_read_tokens: 5, ..Usage::zero() };
+    ModelUse { provider: provider.into(), model: model.into(), turns, usage }
+}
+
 fn ended(outcome: Outcome) -> Entry {
     let thoughts = Thoughts { count: 6, recent: vec![(4, "hm".into()), (5, "aha".into())] };
     let telemetry = Telemetry {
@@ -228,6 +258,7 @@ fn ended(outcome: Outcome) -> Entry {
         duration_ms: 61_000,
         provider: Some("anthropic".into()),
         model: Some("m-1".into()),
+        models: vec![used("openai", "g-1", 2), used("anthropic", "m-1", 3)],
         thoughts,
     };
     entry(99, Event::SessionEnded(SessionEnded { outcome, telemetry }))

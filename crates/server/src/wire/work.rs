@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use events::{CheckPhase, CheckRan, FileEdited, GitRan, ModelReplied, ModelRetried, Shown, ToolFinished};
+use events::{
+    CheckPhase, CheckRan, FileEdited, GitRan, ModelReplied, ModelRetried, ModelSwitched, ReplyLost, Shown,
+    ToolFinished,
+};
 
 use super::fields::{Bash, Check, Edit, Fields, Plan, PlanStep, Read, Search, Tokens, Tool, Usage};
 use super::{Parts, story};
@@ -16,8 +19,26 @@ pub(super) fn usage(reply: &ModelReplied) -> Parts<'_> {
 
 pub(super) fn retried(retried: &ModelRetried) -> Parts<'_> {
     let wait_s = retried.wait_ms.div_ceil(1000);
-    let message = format!("The model's provider does not answer ({}); again in {wait_s} s", retried.reason);
+    let provider = retried.provider.as_deref().unwrap_or("The model's provider");
+    let message = format!("{provider} does not answer ({}); again in {wait_s} s", retried.reason);
     story::warning("model_retry", message.into())
+}
+
+pub(super) fn switched(switched: &ModelSwitched) -> Parts<'_> {
+    let ModelSwitched { from, to, reason } = switched;
+    let message = format!(
+        "{} ({}) goes on instead of {} ({}): {reason}",
+        to.provider, to.model, from.provider, from.model
+    );
+    story::warning("provider_switched", message.into())
+}
+
+/// What a lost reply has used is use like any other.
+pub(super) fn lost(lost: &ReplyLost) -> Parts<'_> {
+    let (provider, model) = (&*lost.from.provider, &*lost.from.model);
+    let message = format!("A reply of {model} broke off; what {provider} had counted for it is counted");
+    let (used, totals) = (tokens(&lost.usage), tokens(&lost.totals));
+    ("Usage".into(), message.into(), Fields::Usage(Usage { provider, model, used, totals }))
 }
 
 pub(super) fn git(ran: &GitRan) -> Parts<'_> {

@@ -160,6 +160,7 @@ async fn ports(home: PathBuf, gate: Arc<Semaphore>) -> Ports {
         providers: Providers(vec![provider]),
         retry: model::Policy::default(),
         budget: events::Budget::default(),
+        breakers: model::Breakers::default(),
         sandbox: sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
         policy: sandbox::Policy::default(),
         command_timeout: Duration::from_secs(1),

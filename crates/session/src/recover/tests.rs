@@ -128,6 +128,7 @@ impl World {
             providers: Providers::default(),
             retry: model::Policy::default(),
             budget: events::Budget::default(),
+            breakers: model::Breakers::default(),
             sandbox: sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
             policy: sandbox::Policy::default(),
             command_timeout: Duration::from_secs(60),

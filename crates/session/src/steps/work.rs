@@ -40,25 +40,27 @@ pub(crate) async fn work(
     let request = &story.request;
     let bounds = bounds(story, checkout);
     story.begin(STEP, begun(&bounds)).await?;
-    let config = story.ports.providers.choose(request.provider.as_deref(), request.model.as_deref());
-    let config = config.map_err(|error| Failure {
+    let configs = story.ports.providers.chain(request.provider.as_deref(), request.model.as_deref());
+    let configs = configs.map_err(|error| Failure {
         hint: Some("Set ANTHROPIC_API_KEY or OPENAI_API_KEY.".to_owned()),
         ..failure::at(STEP, FailureCode::ModelRefused, error.to_string())
     })?;
-    let config = config.with_cache_key(&story.id.to_string());
-    let model = model::open(&config).map_err(|error| failure::of_model(STEP, &error))?;
+    // Each session's requests are kept together in its providers' caches.
+    let configs: Vec<_> =
+        configs.into_iter().map(|config| config.with_cache_key(&story.id.to_string())).collect();
+    // Sessions that were refused at the same moment must not come back at the same moment.
+    let retry = model::Policy { seed: story.id.chance(), ..story.ports.retry };
+    let models = model::Chain::open(&configs, retry, story.ports.breakers.clone());
+    let models = models.map_err(|error| failure::of_model(STEP, &error))?;
     let recorder = checkout.mirror.recorder(story.id, &checkout.tree, None).await;
     let keeper = Keeper::new(
         sandbox,
         recorder.map_err(|error| failure::of_repo(STEP, &error))?,
         &story.ports.redactor,
     );
-    // Sessions that were refused at the same moment must not come back at the same moment.
-    let retry = model::Policy { seed: story.id.chance(), ..story.ports.retry };
     let bench = Bench {
-        model: &*model,
+        models: &models,
         live: &model::Unheard,
-        retry: &retry,
         sandbox,
         checkpoint: &keeper,
         journal: &story.journal,

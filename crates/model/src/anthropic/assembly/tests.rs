@@ -95,7 +95,8 @@ fn what_is_for_people_is_heard_as_it_comes() {
     let text = text.replace("\"odd_delta\",\"more\"", "\"text_delta\",\"text\"");
     let heard = Heard::default();
     let reply = read_aloud(&text, &[], &heard).unwrap();
-    assert_eq!(heard.lines(), ["thought: Hmé 😀\n", "text: I ab"]);
+    let expected = ["used: 10 in, 1 out", "thought: Hmé 😀\n", "text: I ab", "used: 10 in, 40 out"];
+    assert_eq!(heard.lines(), expected);
     assert_eq!(reply.parts, [Part::Thought("Hmé 😀\n".to_owned()), Part::Text("I ab".to_owned())]);
 }
 

@@ -1,0 +1,171 @@
+//! The models of a session, the preferred one first: who is asked, when again, and when the next one.
+
+mod breaker;
+mod round;
+mod tap;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::{Config, Conversation, Error, Live, Model, ModelName, Policy, Reply, Usage, open};
+
+pub use breaker::Breakers;
+use round::{Next, Round};
+use tap::Tap;
+
+/// The models of one session. One of them answers until it does not any more; then another one takes the conversation
+/// over, and keeps it: going back and forth would cost each provider's cache and the thoughts so far.
+pub struct Chain<'m> {
+    links: Vec<Link<'m>>,
+    policy: Policy,
+    breakers: Breakers,
+    /// The link that is asked next.
+    at: AtomicUsize,
+}
+
+/// A model in its place.
+struct Link<'m> {
+    model: Box<dyn Model + 'm>,
+    /// It cannot answer in this session any more: its key was refused, or there is no such model.
+    useless: AtomicBool,
+}
+
+/// What a user should know of asking while it goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// A model will be asked again after a pause.
+    Wait(Wait),
+    /// Another model is asked from here on.
+    Switched(Switched),
+    /// A reply broke off after its provider had counted tokens for it.
+    Lost(Lost),
+}
+
+/// A pause before a model is asked again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// Who will be asked.
+    pub provider: String,
+    /// What went wrong.
+    pub reason: String,
+    /// How long the pause is.
+    pub wait_ms: u64,
+    /// Which retry follows it, from 1.
+    pub retry: u32,
+}
+
+/// The change from one model to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switched {
+    /// Who was asked so far.
+    pub from: ModelName,
+    /// Who is asked now.
+    pub to: ModelName,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a reply that never came to its end has used. Providers ask money for it, so that a budget has to hold for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lost {
+    /// Who was asked.
+    pub from: ModelName,
+    /// What the provider had counted by then.
+    pub usage: Usage,
+}
+
+impl Chain<'static> {
+    /// Opens the models of `configs`, the preferred one first, for one session.
+    ///
+    /// # Errors
+    /// When there is none, or the configuration of one cannot work.
+    pub fn open(configs: &[Config], policy: Policy, breakers: Breakers) -> Result<Self, Error> {
+        if configs.is_empty() {
+            return Err(Error::Config("no model is configured".to_owned()));
+        }
+        Ok(Self::of(configs.iter().map(open).collect::<Result<_, _>>()?, policy, breakers))
+    }
+}
+
+impl<'m> Chain<'m> {
+    /// A chain of `models`, the preferred one first; there must be one.
+    pub fn of(models: Vec<Box<dyn Model + 'm>>, policy: Policy, breakers: Breakers) -> Self {
+        let link = |model| Link { model, useless: AtomicBool::new(false) };
+        Self { links: models.into_iter().map(link).collect(), policy, breakers, at: AtomicUsize::new(0) }
+    }
+
+    /// The model that is asked next, unless it does not answer.
+    pub fn model(&self) -> &dyn Model {
+        &*self.links[self.at.load(Ordering::Relaxed)].model
+    }
+
+    /// Asks until there is a reply or asking is pointless. `on_notice` is awaited before what it tells of is done, to
+    /// write it down; `live` hears of the reply while it arrives.
+    ///
+    /// A reply that broke off is asked for from the start: nothing of it is kept. A provider that does not answer is
+    /// asked again, a few times when there is another one to turn to and as the policy says otherwise; one that cannot
+    /// answer at all (its key is refused, its quota spent, the model unknown) is left at once. A request that is wrong in
+    /// itself is no other provider's to try.
+    ///
+    /// # Errors
+    /// The last error of the last model that could be asked, or what `on_notice` returned.
+    pub async fn ask<N, F, E>(
+        &self,
+        conversation: &Conversation,
+        live: &dyn Live,
+        mut on_notice: N,
+    ) -> Result<Reply, E>
+    where
+        N: FnMut(Notice) -> F,
+        F: Future<Output = Result<(), E>>,
+        E: From<Error>,
+    {
+        let mut round = Round::begin(self, Instant::now());
+        let mut at = self.at.load(Ordering::Relaxed);
+        if let Some((next, reason)) = round.around_open_breaker(at) {
+            on_notice(self.switch(at, next, reason)).await?;
+            at = next;
+        }
+        let tap = Tap::new(live);
+        loop {
+            let model = &self.links[at].model;
+            let error = match model.reply(conversation, &tap).await {
+                Ok(reply) => {
+                    self.breakers.answered(&model.name().provider);
+                    return Ok(reply);
+                }
+                Err(error) => error,
+            };
+            if let Some(usage) = tap.broke_off() {
+                on_notice(Notice::Lost(Lost { from: model.name().clone(), usage })).await?;
+            }
+            let Some(next) = round.after(at, &error, Instant::now()) else { return Err(error.into()) };
+            if next.at != at {
+                on_notice(self.switch(at, next.at, error.to_string())).await?;
+                at = next.at;
+            }
+            if next.wait > Duration::ZERO {
+                on_notice(self.wait(&next)).await?;
+                sleep(next.wait).await;
+            }
+        }
+    }
+
+    /// From here on the model at `to` is asked.
+    fn switch(&self, from: usize, to: usize, reason: String) -> Notice {
+        let name = |at: usize| self.links[at].model.name().clone();
+        self.at.store(to, Ordering::Relaxed);
+        Notice::Switched(Switched { from: name(from), to: name(to), reason })
+    }
+
+    fn wait(&self, next: &Next) -> Notice {
+        let provider = self.links[next.at].model.name().provider.clone();
+        let wait_ms = u64::try_from(next.wait.as_millis()).unwrap_or(u64::MAX);
+        Notice::Wait(Wait { provider, reason: next.reason.clone(), wait_ms, retry: next.retry })
+    }
+}

@@ -1,0 +1,147 @@
+//! One request on its way through a chain: how often each model failed it, and whom to ask next.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::breaker::{FAILURES_MAX, WINDOW};
+use super::{Chain, Link};
+use crate::Error;
+use crate::retry::Jitter;
+
+/// One request on its way.
+pub(super) struct Round<'c, 'm> {
+    chain: &'c Chain<'m>,
+    begun: Instant,
+    tried: Vec<Tried>,
+}
+
+/// How a model did with this request.
+struct Tried {
+    /// How often it failed.
+    failed: u32,
+    /// When it may be asked again.
+    ready_at: Instant,
+    /// It is not asked with this request any more.
+    over: bool,
+    /// Its last error.
+    reason: String,
+    jitter: Jitter,
+}
+
+/// Whom to ask next, and after how long.
+pub(super) struct Next {
+    pub(super) at: usize,
+    pub(super) wait: Duration,
+    /// How often it failed already, and how.
+    pub(super) retry: u32,
+    pub(super) reason: String,
+}
+
+/// What an error says about who may be asked.
+enum Verdict {
+    /// The same model, after so many milliseconds at least.
+    Again(u64),
+    /// Any other model; this one not with this request.
+    Another,
+    /// Any other model; this one not in this session.
+    Useless,
+    /// Nobody: the request itself is refused, and would be by the next one.
+    Nobody,
+}
+
+impl<'c, 'm> Round<'c, 'm> {
+    pub(super) fn begin(chain: &'c Chain<'m>, now: Instant) -> Self {
+        let tried = |_| Tried {
+            failed: 0,
+            ready_at: now,
+            over: false,
+            reason: String::new(),
+            jitter: Jitter::new(&chain.policy),
+        };
+        Self { chain, begun: now, tried: (0..chain.links.len()).map(tried).collect() }
+    }
+
+    /// Whom to ask instead of `at`, whose provider is left alone for now, and why. With nobody else to turn to it is asked
+    /// all the same.
+    pub(super) fn around_open_breaker(&self, at: usize) -> Option<(usize, String)> {
+        self.open().find(|other| *other != at)?;
+        let provider = self.provider(at);
+        let left = self.chain.breakers.admit(provider, self.begun).err()?;
+        let next = self.ready_other(at, self.begun)?;
+        let (window_s, left_s) = (WINDOW.as_secs(), left.as_millis().div_ceil(1000));
+        let reason = format!(
+            "{provider} has failed {FAILURES_MAX} times within {window_s} s and is left alone for another {left_s} s"
+        );
+        Some((next, reason))
+    }
+
+    /// Takes in that the model at `at` failed; gives whom to ask next, or nothing when nobody is left.
+    pub(super) fn after(&mut self, at: usize, error: &Error, now: Instant) -> Option<Next> {
+        self.tried[at].reason = error.to_string();
+        match verdict(error) {
+            Verdict::Nobody => return None,
+            Verdict::Useless => self.chain.links[at].useless.store(true, Ordering::Relaxed),
+            Verdict::Another => self.tried[at].over = true,
+            Verdict::Again(ms) => {
+                self.chain.breakers.failed(self.provider(at), now);
+                let (policy, tried) = (&self.chain.policy, &mut self.tried[at]);
+                tried.failed += 1;
+                tried.ready_at = now + tried.jitter.next_wait().max(Duration::from_millis(ms));
+                tried.over = tried.failed >= policy.tries_max
+                    || tried.ready_at.duration_since(self.begun) > policy.total_max;
+            }
+        }
+        let next = self.choose(at, now)?;
+        let tried = &self.tried[next];
+        let wait = tried.ready_at.saturating_duration_since(now);
+        Some(Next { at: next, wait, retry: tried.failed, reason: tried.reason.clone() })
+    }
+
+    /// The same model while that is quick, then whoever can be asked at once, then whoever can be asked first.
+    fn choose(&self, at: usize, now: Instant) -> Option<usize> {
+        if self.open().any(|open| open == at) && self.is_quick(at, now) {
+            return Some(at);
+        }
+        let soonest = || self.open().min_by_key(|open| (self.tried[*open].ready_at, *open != at));
+        self.ready_other(at, now).or_else(soonest)
+    }
+
+    /// Whether waiting for the model at `at` is still better than turning to another one.
+    fn is_quick(&self, at: usize, now: Instant) -> bool {
+        let (policy, tried) = (&self.chain.policy, &self.tried[at]);
+        let wait = tried.ready_at.saturating_duration_since(now);
+        tried.failed < policy.tries_before_next && wait <= policy.wait_before_next
+    }
+
+    /// The first one but `at` that can be asked at once.
+    fn ready_other(&self, at: usize, now: Instant) -> Option<usize> {
+        let mut others = self.open().filter(|open| *open != at && self.tried[*open].ready_at <= now);
+        others.find(|other| self.chain.breakers.admit(self.provider(*other), now).is_ok())
+    }
+
+    /// The models that may still be asked, in their order.
+    fn open(&self) -> impl Iterator<Item = usize> {
+        let open = |(link, tried): (&Link<'_>, &Tried)| !tried.over && !link.useless.load(Ordering::Relaxed);
+        let links = self.chain.links.iter().zip(&self.tried).map(open).enumerate();
+        links.filter(|(_, open)| *open).map(|(at, _)| at)
+    }
+
+    fn provider(&self, at: usize) -> &'c str {
+        &self.chain.links[at].model.name().provider
+    }
+}
+
+fn verdict(error: &Error) -> Verdict {
+    match error {
+        Error::Transient { retry_after_ms, .. } => Verdict::Again(retry_after_ms.unwrap_or(0)),
+        Error::Protocol { .. } => Verdict::Another,
+        Error::Key { .. } | Error::Quota { .. } | Error::NotFound { .. } => Verdict::Useless,
+        // What is wrong with the request is ours to mend; every other refusal is about the provider or its address.
+        Error::Refused { status: 400 | 422, .. } | Error::ContextFull { .. } | Error::Config(_) => {
+            Verdict::Nobody
+        }
+        Error::Refused { .. } => Verdict::Another,
+    }
+}
