@@ -19,7 +19,7 @@ pub(crate) use running::{Output, run, run_piped};
 pub(crate) use stream::Stream;
 
 use crate::lock::Held;
-use crate::{Error, Source};
+use crate::{Credential, Error};
 
 /// Work on local objects that takes longer than this hangs.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -158,14 +158,14 @@ impl Call {
         self
     }
 
-    /// Lets the command reach the remote of `source`, and nothing else, with its credential.
-    pub(crate) fn reaching(mut self, source: &Source) -> Self {
-        let protocol = match &source.remote {
+    /// Lets the command reach `remote`, and nothing else, with `credential`.
+    pub(crate) fn reaching(mut self, remote: &Remote, credential: Option<&Credential>) -> Self {
+        let protocol = match remote {
             Remote::Local(_) => "file",
             Remote::Hosted(hosted) => &hosted.scheme,
         };
         self.config.push((format!("protocol.{protocol}.allow"), "always".to_owned()));
-        if let Some(credential) = &source.credential {
+        if let Some(credential) = credential {
             self.config.push(settings::authorization(credential));
             self.redactor = settings::redactor(credential);
         }

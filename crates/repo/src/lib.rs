@@ -8,15 +8,19 @@ mod commit;
 mod error;
 mod git;
 mod heads;
+mod history;
 mod hygiene;
 mod lock;
 mod mirror;
 mod prepared;
+mod packed;
+mod planted;
 mod push;
 mod recorder;
 mod scratch;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use events::{ChangedPath, Content, Remote, Tenant};
@@ -29,6 +33,8 @@ pub use git::Ran;
 pub use hygiene::{Reason, Skipped};
 pub use mirror::Mirror;
 pub use prepared::{Elsewhere, Label, Place, Prepared, PreparedKey, Vacancy, Wanted};
+pub use packed::{History, Packed};
+pub use planted::Planted;
 pub use push::Expect;
 pub use recorder::{Recorder, Saved};
 
@@ -37,6 +43,15 @@ pub use recorder::{Recorder, Saved};
 pub struct Repos {
     home: PathBuf,
     git: git::Git,
+    /// A remote that is looked for in a folder of this machine, whatever it is called.
+    stand_in: Option<Arc<StandIn>>,
+}
+
+/// Where a remote is looked for.
+#[derive(Debug)]
+struct StandIn {
+    remote: Remote,
+    at: Remote,
 }
 
 /// A repository and what it takes to reach it.
@@ -82,7 +97,7 @@ impl Repos {
         let made = home.clone();
         blocking(move || scratch::prepare(&made)).await?;
         let git = git::Git::new(PathBuf::from("git"), &scratch::folder(&home));
-        Ok(Self { home, git })
+        Ok(Self { home, git, stand_in: None })
     }
 
     /// The same with another git program than the one on the system's path.
@@ -90,6 +105,21 @@ impl Repos {
     pub fn with_git(self, program: PathBuf) -> Self {
         let git = git::Git::new(program, &scratch::folder(&self.home));
         Self { git, ..self }
+    }
+
+    /// The same where `remote` is looked for in `planted`. What is told of it names `remote`, as ever.
+    #[must_use]
+    pub fn placing(self, remote: Remote, planted: &Planted) -> Self {
+        let at = Remote::Local(planted.folder().to_owned());
+        Self { stand_in: Some(Arc::new(StandIn { remote, at })), ..self }
+    }
+
+    /// Where `remote` is looked for.
+    fn place<'a>(&'a self, remote: &'a Remote) -> &'a Remote {
+        match &self.stand_in {
+            Some(stand_in) if stand_in.remote == *remote => &stand_in.at,
+            Some(_) | None => remote,
+        }
     }
 
     /// The folder for what is being built. On one file system with everything it is renamed to.

@@ -80,7 +80,7 @@ impl Repos {
 
     /// What branches the remote has, and, of one on this machine, which of them is its `HEAD`.
     async fn list(&self, source: &Source) -> Result<(Heads, Ran), Error> {
-        let address = git::address(&source.remote);
+        let address = git::address(self.place(&source.remote));
         let typed = |options: &str| format!("git ls-remote {options} {}", source.remote);
         let (call, typed) = match &source.remote {
             // Only with this option is the server told what we want; else it sends every pull request's ref, too.
@@ -108,8 +108,10 @@ impl Repos {
 
     /// A command that talks to the remote of `source`.
     pub(crate) fn remote_call(&self, source: &Source, name: &str, doing: &str) -> Call {
-        let mut call = self.git.call(format!("{doing} of {}", source.remote), [name]).reaching(source);
-        if source.remote.local_path().is_some() {
+        let place = self.place(&source.remote);
+        let call = self.git.call(format!("{doing} of {}", source.remote), [name]);
+        let mut call = call.reaching(place, source.credential.as_ref());
+        if place.local_path().is_some() {
             let (option, half) = match name {
                 "push" => ("--receive-pack", "receive-pack"),
                 _ => ("--upload-pack", "upload-pack"),
@@ -145,7 +147,7 @@ impl Repos {
             // The remote is told of its own commits only, not of what sessions have made.
             let call = if tips { call.arg("--negotiation-tip=refs/heads/*") } else { call };
             call.arg("--")
-                .arg(git::address(&source.remote))
+                .arg(git::address(self.place(&source.remote)))
                 .arg("+refs/heads/*:refs/heads/*")
                 .timeout(FETCH_TIMEOUT)
                 .holding(held)

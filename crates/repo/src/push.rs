@@ -55,7 +55,7 @@ impl Mirror {
                 lease.as_str(),
                 "--",
             ])
-            .arg(git::address(&source.remote))
+            .arg(git::address(self.repos.place(&source.remote)))
             .arg(format!("{commit}:{full_ref}"))
             .timeout(PUSH_TIMEOUT);
         let output = git::run(call).await?;
@@ -85,7 +85,10 @@ impl Mirror {
     /// [`Error::NotFound`], [`Error::Auth`], [`Error::Network`] when the remote cannot be read.
     pub async fn remote_head(&self, source: &Source, branch: &Branch) -> Result<Option<Oid>, Error> {
         let call = self.repos.remote_call(source, "ls-remote", "ask for a branch").arg("--heads").arg("--");
-        let call = call.arg(git::address(&source.remote)).arg(branch.full_ref()).timeout(LIST_TIMEOUT);
+        let call = call
+            .arg(git::address(self.repos.place(&source.remote)))
+            .arg(branch.full_ref())
+            .timeout(LIST_TIMEOUT);
         let output = reached(git::run(call).await?)?;
         Ok(crate::heads::Heads::parse(&output.stdout).branches.remove(branch.as_str()))
     }

@@ -1,6 +1,5 @@
 //! The throw-away `.git` that lies over a base tree: the last commits in a pack of its own, a ready index, no remote.
 
-use std::collections::{HashMap, HashSet};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use events::{Branch, Oid};
 use sha2::{Digest as _, Sha256};
 
 use crate::git::{self, Call};
+use crate::history::{DEPTH, shallow_lines};
 use crate::mirror::Mirror;
 use crate::scratch::Scratch;
 use crate::{Error, at, blocking};
@@ -17,10 +17,6 @@ use crate::{Error, at, blocking};
 pub(super) const INDEX: &str = "index";
 /// The pack of the last commits, beside the checkout; each layer links to it.
 const PACK: &str = "pack";
-/// How many generations back the history inside goes: enough for `git log` and `git blame` to be of use.
-const DEPTH: usize = 50;
-/// With many merges a generation holds many commits; the history ends before there are more.
-const COMMITS_MAX: usize = 1_000;
 
 /// The layer's settings. What is not compared changes when a tree is mounted elsewhere. The identity is that of
 /// commits inside, which nobody else sees.
@@ -76,55 +72,17 @@ pub(super) async fn layer(
 /// Packs the last commits with everything in them; the folder becomes `dir` when it is whole.
 async fn pack(mirror: &Mirror, commit: &Oid, new: &Path, dir: &Path) -> Result<(), Error> {
     at("make", new, fs::create_dir_all(new))?;
-    let count = format!("--max-count={}", COMMITS_MAX * 2);
-    let list = mirror.call("read the history", ["rev-list", "--parents", &count, commit.as_str(), "--"]);
-    let listing = git::run(list).await?.success()?.text();
-    // A clone without its whole history, on this machine, ends earlier.
-    let ends = fs::read_to_string(mirror.dir.join("shallow")).unwrap_or_default();
-    let shallow = shallow_commits(&listing, commit.as_str(), &ends.lines().collect());
-    let mut wanted: String = shallow.iter().map(|oid| format!("--shallow {oid}\n")).collect();
+    let ends = mirror.history_ends(commit, DEPTH).await?;
+    let mut wanted = shallow_lines(&ends);
     wanted.push_str(commit.as_str());
     wanted.push('\n');
     // Deltas are taken over as they are; looking for new ones would cost seconds.
     let args = ["pack-objects", "--revs", "--delta-base-offset", "--window=0", "-q"];
     let call = mirror.call("pack the history", args).arg(new.join("pack")).stdin(wanted.into_bytes());
     git::run(call.config("core.fsync", "none").config("pack.writeReverseIndex", "false")).await?.success()?;
-    let boundary: String = shallow.iter().map(|oid| format!("{oid}\n")).collect();
+    let boundary: String = ends.iter().map(|oid| format!("{oid}\n")).collect();
     let noted = fs::write(new.join("shallow"), boundary).and_then(|()| rename_once(new, dir));
     at("make", dir, noted)
-}
-
-/// The commits at which the history inside ends although they have parents; the mirror's own `ends` among them.
-fn shallow_commits<'a>(listing: &'a str, tip: &'a str, ends: &HashSet<&str>) -> Vec<&'a str> {
-    let parents: HashMap<&str, Vec<&str>> = listing
-        .lines()
-        .filter_map(|line| {
-            let mut oids = line.split(' ');
-            Some((oids.next()?, oids.collect()))
-        })
-        .collect();
-    let mut kept: HashSet<&str> = [tip].into();
-    let mut generation = vec![tip];
-    for _ in 1..DEPTH {
-        let of = |oid: &&str| parents.get(*oid).into_iter().flatten().copied().collect::<Vec<_>>();
-        // A parent that was not listed lies too far back.
-        let next: HashSet<&str> = generation
-            .iter()
-            .flat_map(of)
-            .filter(|oid| parents.contains_key(oid) && !kept.contains(oid))
-            .collect();
-        if next.is_empty() || kept.len() + next.len() > COMMITS_MAX {
-            break;
-        }
-        kept.extend(&next);
-        generation = next.into_iter().collect();
-    }
-    let lacks_parents =
-        |oid: &str| parents.get(oid).is_some_and(|of| of.iter().any(|parent| !kept.contains(parent)));
-    let mut shallow: Vec<&str> =
-        kept.iter().copied().filter(|oid| ends.contains(oid) || lacks_parents(oid)).collect();
-    shallow.sort_unstable();
-    shallow
 }
 
 /// Writes the files of a `.git` folder, and links those that take room.
@@ -168,25 +126,5 @@ fn rename_once(new: &Path, target: &Path) -> std::io::Result<()> {
     match fs::rename(new, target) {
         Err(_) if target.exists() => Ok(()),
         result => result,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn history_ends_where_a_parent_is_missing() {
-        // A merge `m` of `a` and `b`, whose parent `z` lies behind the listing.
-        let none = HashSet::new();
-        assert_eq!(shallow_commits("m a b\nb a\na z\n", "m", &none), ["a"]);
-        assert_eq!(shallow_commits("m a b\nb a\na\n", "m", &none), Vec::<&str>::new());
-        assert_eq!(shallow_commits("m a b\nb a\na\n", "m", &["a", "z"].into()), ["a"]);
-    }
-
-    #[test]
-    fn history_is_no_deeper_than_its_bound() {
-        let listing: String = (0..100).map(|n| format!("{n} {}\n", n + 1)).collect();
-        assert_eq!(shallow_commits(&listing, "0", &HashSet::new()), [(DEPTH - 1).to_string()]);
     }
 }

@@ -6,6 +6,7 @@ mod hostile;
 mod inside;
 mod killed;
 mod prepared;
+mod planting;
 mod pushing;
 mod recording;
 mod round_trip;
