@@ -3,6 +3,7 @@
 mod demo;
 mod dev;
 mod doctor;
+mod record;
 mod run;
 mod sandbox;
 mod serve;

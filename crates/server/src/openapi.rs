@@ -25,6 +25,7 @@ use crate::wire::{Kind, catalogue, fields};
         crate::routes::events,
         crate::routes::cancel,
         crate::routes::diff,
+        crate::routes::recording,
         crate::routes::pull_request,
         crate::routes::index,
         crate::routes::health,

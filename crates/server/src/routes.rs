@@ -5,6 +5,7 @@ mod code;
 mod events;
 mod local;
 mod parameters;
+mod recording;
 mod sessions;
 
 use std::any::Any;
@@ -26,6 +27,7 @@ pub(crate) use self::about::{__path_health, __path_index, __path_openapi, __path
 pub(crate) use self::code::__path_code;
 pub(crate) use self::events::__path_events;
 pub(crate) use self::local::__path_pull_request;
+pub(crate) use self::recording::__path_recording;
 pub(crate) use self::sessions::{
     __path_cancel, __path_create, __path_delete, __path_diff, __path_list, __path_show,
 };
@@ -44,6 +46,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/sessions/{id}/events", get(events::events))
         .route("/v1/sessions/{id}/cancel", post(sessions::cancel))
         .route("/v1/sessions/{id}/diff", get(sessions::diff))
+        .route("/v1/sessions/{id}/recording", get(recording::recording))
         .route("/local/{name}/pull/{number}", get(local::pull_request))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), access::guard));
     let open = Router::new()

@@ -9,6 +9,8 @@ mod changes;
 mod connections;
 #[path = "http/idempotency.rs"]
 mod idempotency;
+#[path = "http/recordings.rs"]
+mod recordings;
 #[path = "http/refusals.rs"]
 mod refusals;
 #[path = "http/sessions.rs"]

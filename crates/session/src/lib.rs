@@ -10,6 +10,7 @@ mod owner;
 mod ports;
 mod providers;
 mod pull_request;
+pub mod recording;
 mod recover;
 mod repository_config;
 pub mod request;

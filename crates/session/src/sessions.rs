@@ -1,5 +1,7 @@
 //! All sessions of this process: the queue, the running ones, cancelling, and the end of the process.
 
+mod looking;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -256,29 +258,6 @@ impl Sessions {
             Some(state) if state.status.is_final() => Cancelled::AlreadyEnded,
             Some(_) => Cancelled::Elsewhere,
         })
-    }
-
-    /// What a session has changed so far, as a patch against its base; nothing when there is no such session or it
-    /// has changed nothing.
-    ///
-    /// # Errors
-    /// When the log or the mirror cannot be read.
-    pub async fn diff(&self, id: SessionId) -> Result<Option<Vec<u8>>, Error> {
-        let Some(state) = self.state(id).await? else { return Ok(None) };
-        let (Some((_, base)), Some(commit)) =
-            (state.base.clone(), state.commit.clone().or(state.saved.clone()))
-        else {
-            return Ok(None);
-        };
-        self.inner.ports.diff(&state, &base, &commit).await.map(Some)
-    }
-
-    /// The page of a pull request of a repository on this machine, as Markdown; see [`crate::LocalShelf::page`].
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn local_page(&self, key: &str, number: u64) -> Result<Option<String>, forge::LocalError> {
-        self.inner.ports.shelf.page(key, number).await
     }
 
     /// Ends what crashed processes left behind: each session that nobody owns gets its final entry and keeps its

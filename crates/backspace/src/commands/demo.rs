@@ -52,7 +52,7 @@ pub(crate) async fn run(asked: Demo, settings: &Settings) -> Result<ExitCode> {
     });
     let request = request::parse(body.to_string().as_bytes(), &assembled.rules);
     let Ok(request) = request else { bail!("the demo's own request is refused: {request:?}") };
-    let code = follow_one(&assembled.sessions, request, "demo", asked.output).await?;
+    let code = follow_one(&assembled.sessions, request, "demo", asked.output, None).await?;
     if asked.output == Form::Text && code == ExitCode::SUCCESS {
         how_to_look(&repository)?;
     }

@@ -8,8 +8,10 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 use session::Sessions;
+use session::recording::Portion;
 use session::request::{self, LocalRepositories, RequestError};
 
+use super::record::Record;
 use crate::assemble::{self, Wishes};
 use crate::config::Settings;
 use crate::output::{self, Usage};
@@ -67,6 +69,12 @@ pub(crate) struct Run {
     /// End after so many minutes, and land what exists as a draft
     #[arg(long, value_name = "N")]
     max_minutes: Option<u64>,
+    /// Write the session to a file that `backspace replay` plays, also when it fails; it holds the repository's files
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Leave the repository's files out of the recording
+    #[arg(long, requires = "record")]
+    record_without_code: bool,
     /// text for people; json: one document at the end; jsonl: one event a line
     #[arg(long, value_enum, default_value = "text")]
     output: Form,
@@ -104,10 +112,12 @@ pub(crate) async fn run(asked: Run, settings: &Settings) -> Result<ExitCode> {
         let folder = folder.display();
         output::say(format_args!("{folder} stays as it is: the session starts from its last commit."));
     }
-    follow_one(&assembled.sessions, request, "run", asked.output).await
+    let portion = if asked.record_without_code { Portion::LogAlone } else { Portion::WithCode };
+    let record = asked.record.as_deref().map(|path| Record::begin(path, portion)).transpose()?;
+    follow_one(&assembled.sessions, request, "run", asked.output, record).await
 }
 
-/// Submits `request` and shows the session until its end. Ctrl-C cancels it.
+/// Submits `request`, shows the session until its end, and records it if that is wanted. Ctrl-C cancels it.
 ///
 /// # Errors
 /// When it is not taken on, or the log cannot be read.
@@ -116,6 +126,7 @@ pub(crate) async fn follow_one(
     request: events::Request,
     door: &str,
     form: Form,
+    record: Option<Record>,
 ) -> Result<ExitCode> {
     let leftovers = tokio::spawn({
         let sessions = sessions.clone();
@@ -127,6 +138,9 @@ pub(crate) async fn follow_one(
     };
     // The last entry is written before the owner lets go: wait for it, and for what a crash left behind.
     sessions.drain(std::time::Duration::from_secs(10)).await;
+    if let Some(record) = record {
+        record.finish(sessions, id).await;
+    }
     match leftovers.await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::warn!("Cannot look after sessions that a crash left behind: {error}"),

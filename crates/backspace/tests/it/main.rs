@@ -8,6 +8,7 @@
 mod cli;
 mod crash;
 mod fallback;
+mod recorded;
 mod story;
 mod tidy;
 mod tried;

@@ -5,8 +5,8 @@
 mod hostile;
 mod inside;
 mod killed;
-mod prepared;
 mod planting;
+mod prepared;
 mod pushing;
 mod recording;
 mod round_trip;

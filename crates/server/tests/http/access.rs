@@ -12,9 +12,14 @@ async fn with_a_token_all_but_health_and_the_description_need_it() {
     for path in ["/", "/health", "/healthz", "/ready", "/openapi.json"] {
         assert_eq!(world.get(path).send().await.unwrap().status(), 200, "{path}");
     }
-    for path in
-        ["/v1/sessions", "/v1/sessions/x", "/v1/sessions/x/events", "/v1/sessions/x/diff", "/local/x/pull/1"]
-    {
+    for path in [
+        "/v1/sessions",
+        "/v1/sessions/x",
+        "/v1/sessions/x/events",
+        "/v1/sessions/x/diff",
+        "/v1/sessions/x/recording",
+        "/local/x/pull/1",
+    ] {
         let response = world.get(path).send().await.unwrap();
         assert_eq!(response.status(), 401, "{path}");
         assert!(response.headers().contains_key("www-authenticate"));

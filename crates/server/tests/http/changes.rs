@@ -9,7 +9,7 @@ use forge::{KeptPullRequest, Shelf as _};
 use crate::world::World;
 
 /// A repository whose branch `fix` is one commit ahead of `main`; the heads of both.
-fn repository(path: &Path) -> (Oid, Oid) {
+pub(crate) fn repository(path: &Path) -> (Oid, Oid) {
     let git = |arguments: &[&str]| {
         let who = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
         let output = Command::new("git").arg("-C").arg(path).args(who).args(arguments).output().unwrap();

@@ -23,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 /// Nothing that a test waits for takes longer on a machine that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What the service holds and never tells.
+pub(crate) const SECRET: &str = "ghp_canary0123456789abcdefghijklmnopqrst";
+
 /// A service that listens.
 pub(crate) struct World {
     pub(crate) sessions: Sessions,
@@ -164,7 +167,7 @@ async fn ports(home: PathBuf, gate: Arc<Semaphore>) -> Ports {
         sandbox: sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
         policy: sandbox::Policy::default(),
         command_timeout: Duration::from_secs(1),
-        redactor: Arc::new(Redactor::new(std::iter::empty())),
+        redactor: Arc::new(Redactor::new([SECRET])),
         clock: Arc::new(SystemClock),
         identity: Identity { name: "b".into(), email: "b@example.org".into() },
         home,
