@@ -1,6 +1,7 @@
 //! The composition root: from settings to a working set of parts.
 
 mod budget;
+mod egress;
 mod forges;
 mod listening;
 mod models;
@@ -96,6 +97,7 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         breakers: model::Breakers::default(),
         sandbox,
         policy,
+        egress: egress::egress(settings, &home)?,
         command_timeout: seconds(settings, "BACKSPACE_COMMAND_TIMEOUT", 300)?,
         redactor: Arc::new(Redactor::new(settings.secrets())),
         clock: Arc::new(SystemClock),

@@ -161,6 +161,7 @@ kinds! {
     FileEdited "file_edited" Agent,
     ToolFinished "tool_finished" Agent,
     AgentTold "agent_told" Service,
+    EgressDecided "egress_decided" Service,
     CheckRan "check_ran" Service,
     CommitMade "commit_made" Service,
     BranchPushed "branch_pushed" Service,

@@ -50,6 +50,8 @@ pub enum Event {
     ToolFinished(ToolFinished),
     /// The service told the agent something that no tool call had asked for.
     AgentTold(AgentTold),
+    /// The sandbox's way out let something through, or did not.
+    EgressDecided(EgressDecided),
     /// A check was run.
     CheckRan(CheckRan),
     /// The commit to deliver was made.

@@ -175,6 +175,7 @@ impl SessionState {
             | Event::Said(_)
             | Event::FileEdited(_)
             | Event::AgentTold(_)
+            | Event::EgressDecided(_)
             | Event::CheckRan(_)
             | Event::Warned(_)
             | Event::LimitReached(_) => {}

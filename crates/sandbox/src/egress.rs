@@ -7,6 +7,7 @@ mod address;
 pub mod client_hello;
 pub mod connect;
 mod conversation;
+mod environment;
 mod host;
 mod pace;
 mod refusal;
@@ -169,6 +170,7 @@ impl Egress {
     pub fn granted_to(&self, policy: &Policy) -> Policy {
         let mut policy = policy.clone();
         policy.relays.push(Relay { socket: self.folder.path.join(SOCKET), port: PROXY_PORT });
+        policy.environment.extend(environment::of_tools());
         policy
     }
 

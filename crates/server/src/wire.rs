@@ -92,6 +92,7 @@ fn parts(entry: &Entry) -> Option<Parts<'_>> {
         Event::GitRan(ran) => work::git(ran),
         Event::FileEdited(edited) => work::edit(edited),
         Event::ToolFinished(tool) => return work::tool(tool),
+        Event::EgressDecided(decided) => work::egress(decided),
         Event::CheckRan(ran) => work::check(ran),
         // What only the model is told; its answers show what came of it.
         Event::AgentBriefed(_) | Event::AgentTold(_) => return None,

@@ -7,6 +7,7 @@ use events::{Event, Journal, JournalError, NewEntry, Redactor, SessionId};
 use store::EventLog;
 
 use crate::Clock;
+use crate::way_out::WayOut;
 
 /// A session's way into the log, for one attempt at it.
 #[derive(Clone)]
@@ -16,13 +17,20 @@ pub(crate) struct SessionJournal {
     pub(crate) attempt: u32,
     pub(crate) redactor: Arc<Redactor>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) way_out: WayOut,
 }
 
 #[async_trait]
 impl Journal for SessionJournal {
     async fn record(&self, events: Vec<Event>) -> Result<(), JournalError> {
         let at_us = self.clock.now_us();
-        let entries = events.iter().map(|event| self.entry(event, at_us)).collect::<Result<Vec<_>, _>>();
+        // What a command's network was asked for stands before what came of the command.
+        let decided = self.way_out.decided();
+        let entries = decided
+            .iter()
+            .chain(&events)
+            .map(|event| self.entry(event, at_us))
+            .collect::<Result<Vec<_>, _>>();
         let entries = entries.map_err(|error| JournalError(error.into()))?;
         self.log
             .append(self.session, self.attempt, entries)

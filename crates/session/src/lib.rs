@@ -19,9 +19,10 @@ mod sessions;
 mod shelf;
 mod steps;
 mod telemetry;
+mod way_out;
 
 pub use clock::{Clock, SystemClock};
-pub use ports::{Forges, Identity, Ports};
+pub use ports::{Egress, Forges, Identity, OpenFor, Ports};
 pub use providers::{Provider, Providers, UnknownProvider};
 pub use sessions::{Cancelled, Error, Limits, Problem, Sessions, SubmitError};
 pub use shelf::LocalShelf;

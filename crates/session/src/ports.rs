@@ -33,6 +33,8 @@ pub struct Ports {
     pub sandbox: sandbox::Config,
     /// What a sandbox may use.
     pub policy: sandbox::Policy,
+    /// What its commands may reach; nothing when there is no way out at all.
+    pub egress: Option<Egress>,
     /// How long a single command may run.
     pub command_timeout: Duration,
     /// Knows our secrets, to keep them out of everything.
@@ -52,6 +54,24 @@ pub struct Identity {
     pub name: String,
     /// The e-mail address.
     pub email: String,
+}
+
+/// What the commands in a sandbox may reach.
+#[derive(Debug, Clone)]
+pub struct Egress {
+    /// The hosts, and how they are reached.
+    pub config: sandbox::egress::Config,
+    /// Whose commands reach them.
+    pub open_for: OpenFor,
+}
+
+/// Whose commands reach other hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenFor {
+    /// Those that set the project up, before the agent begins.
+    Setup,
+    /// All of the session: the agent's and the checks as well.
+    Session,
 }
 
 /// The forges that are configured.

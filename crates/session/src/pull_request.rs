@@ -6,9 +6,11 @@ use events::{Branch, CheckRan, Entry, Event, Limit, LimitReached, Request, Sessi
 
 use defuse::{defuse, defuse_line, defuse_plain, longest_run};
 use left::what_is_left;
+use not_reached::not_reached;
 
 mod defuse;
 mod left;
+mod not_reached;
 
 /// Forges cut longer titles in their lists.
 const TITLE_CHARS_MAX: usize = 72;
@@ -125,6 +127,7 @@ pub(crate) fn body(told: &Told<'_>) -> String {
     let summary: String = told.summary.chars().take(SUMMARY_CHARS_MAX).collect();
     let _ = writeln!(body, "{}\n", defuse(summary.trim()));
     evidence(&mut body, told.entries);
+    not_reached(&mut body, told.entries);
     if told.limit.is_some() {
         what_is_left(&mut body, told.entries);
     }

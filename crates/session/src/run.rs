@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure::Stopped;
 use crate::journal::SessionJournal;
+use crate::way_out::WayOut;
 use crate::{Ports, failure, sessions, steps, telemetry};
 
 /// One session on its way.
@@ -77,6 +78,7 @@ async fn run_inside(
     sandbox: &dyn sandbox::Sandbox,
 ) -> Result<Outcome, Stopped> {
     story.still_wanted()?;
+    story.journal.way_out.after_setup(story.ports.egress.as_ref());
     let worked = steps::work(story, checkout, sandbox).await?;
     if worked.stop == agent::Stop::Cancelled {
         return Err(Stopped::Cancelled);
@@ -95,6 +97,7 @@ impl Story {
             attempt,
             redactor: ports.redactor.clone(),
             clock: ports.clock.clone(),
+            way_out: WayOut::default(),
         };
         Self { id, request, ports: ports.clone(), journal, cancel: CancellationToken::new() }
     }

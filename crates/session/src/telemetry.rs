@@ -14,7 +14,7 @@ const THOUGHT_CHARS_MAX: usize = 200;
 /// Entries read at once: a log of long outputs must not stand in memory as a whole.
 const PAGE: usize = 64;
 
-/// What the log of `story` has to show for its work: who answered, tool calls, checks, commits and limits, without the long
+/// What the log of `story` has to show for its work: who answered, tool calls, checks, what was not reached, commits and limits, without the long
 /// texts.
 ///
 /// # Errors
@@ -47,7 +47,8 @@ fn shortened(mut entry: Entry) -> Option<Entry> {
         check.output = String::new();
     } else if let Event::ModelReplied(reply) = &mut entry.event {
         reply.raw = RawValue::NULL.to_owned();
-    } else if !matches!(entry.event, Event::CommitMade(_) | Event::LimitReached(_)) {
+    } else if !matches!(entry.event, Event::CommitMade(_) | Event::LimitReached(_) | Event::EgressDecided(_))
+    {
         return None;
     }
     Some(entry)

@@ -74,6 +74,20 @@ const SETTINGS: &[Setting] = &[
         "3600",
         "seconds that a session's sandbox may live; the agent is ended a minute or more before, so that its work is landed",
     ),
+    plain(
+        "BACKSPACE_EGRESS",
+        "none",
+        "hosts that commands in sandboxes may reach, by https only, such as registry.example.com",
+    ),
+    plain(
+        "BACKSPACE_EGRESS_FOR",
+        "setup",
+        "whose commands reach them: `setup` (those that set the project up) or `session` (the agent's and the checks as well: what it reads in there, it may carry out)",
+    ),
+    secret(
+        "BACKSPACE_EGRESS_PROXY",
+        "proxy through which sandboxes reach them where there is no other way, http://USER:PASSWORD@HOST:PORT; it resolves the names",
+    ),
     plain("BACKSPACE_COMMAND_TIMEOUT", "300", "seconds that a single command may run"),
     plain(
         "BACKSPACE_MAX_USD",
@@ -109,7 +123,11 @@ const SETTINGS: &[Setting] = &[
         "repositories that may be asked for, such as github.com/OWNER/*",
     ),
     plain("BACKSPACE_LOCAL_REPOS", "none", "folders below which the service takes repositories by path"),
-    plain("BACKSPACE_PRIVATE_HOSTS", "none", "forge hosts that may be private, loopback, or speak http"),
+    plain(
+        "BACKSPACE_PRIVATE_HOSTS",
+        "none",
+        "forge hosts that may be private, loopback, or speak http; hosts of BACKSPACE_EGRESS that may be private",
+    ),
     plain("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as info,sqlx=warn"),
     plain("LOG_FORMAT", "text", "`text` or `json`"),
     plain("DEBUG", "false", "true or 1 is LOG_LEVEL=debug"),

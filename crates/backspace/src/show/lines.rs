@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use events::{CheckPhase, Entry, Event, LimitReached, Shown, escape_control};
+use events::{CheckPhase, EgressDecided, Entry, Event, LimitReached, Shown, escape_control};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output;
@@ -105,6 +105,7 @@ fn lines(event: &Event) -> String {
                 command(&check.command, &check.output, check.exit_code)
             )
         }
+        Event::EgressDecided(decided) => egress(decided),
         Event::ModelRetried(retried) => format!("  {YELLOW}{}{YELLOW:#}", one_line(&retried.reason)),
         Event::ModelSwitched(switched) => {
             let (to, reason) = (one_line(&switched.to.model), one_line(&switched.reason));
@@ -125,6 +126,21 @@ fn lines(event: &Event) -> String {
         | Event::BranchPushed(_)
         | Event::CancelRequested(_)
         | Event::SessionEnded(_) => String::new(),
+    }
+}
+
+/// What was not reached is what people look for.
+fn egress(decided: &EgressDecided) -> String {
+    let host = one_line(&decided.host);
+    let often = if decided.times > 1 { format!(" ×{}", decided.times) } else { String::new() };
+    match &decided.refused {
+        Some(refused) => {
+            format!("  {YELLOW}not reached: {host}{often}: {}{YELLOW:#}", one_line(&refused.reason))
+        }
+        None => {
+            let received = decided.received_bytes.div_ceil(1024);
+            format!("  {DIM}reached {host}{often} ({received} KiB received){DIM:#}")
+        }
     }
 }
 

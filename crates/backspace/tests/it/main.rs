@@ -7,6 +7,7 @@
 
 mod cli;
 mod crash;
+mod egress;
 mod fallback;
 mod recorded;
 mod story;

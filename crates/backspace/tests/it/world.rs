@@ -36,6 +36,7 @@ pub(crate) struct Bent {
     pub(crate) retry: model::Policy,
     pub(crate) sandbox: sandbox::namespaces::Config,
     pub(crate) policy: sandbox::Policy,
+    pub(crate) egress: Option<session::Egress>,
     /// The operator's.
     pub(crate) budget: events::Budget,
     pub(crate) running_max: usize,
@@ -57,6 +58,7 @@ impl Bent {
             retry: model::Policy::default(),
             sandbox: sandbox::namespaces::Config::default(),
             policy: sandbox::Policy { work_bytes_max: 256 << 20, ..sandbox::Policy::default() },
+            egress: None,
             budget: events::Budget::default(),
             running_max: 4,
         }
@@ -131,6 +133,7 @@ impl World {
             breakers: model::Breakers::default(),
             sandbox: sandbox::Config::Namespaces(bent.sandbox),
             policy: bent.policy,
+            egress: bent.egress,
             command_timeout: Duration::from_secs(60),
             redactor: Arc::new(Redactor::new([TOKEN])),
             clock: Arc::new(SystemClock),
@@ -237,7 +240,17 @@ impl World {
 fn stable(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let drop = ["duration_ms", "enforced", "soft", "system", "task", "release", "trace_id"];
+            let drop = [
+                "duration_ms",
+                "enforced",
+                "soft",
+                "system",
+                "task",
+                "release",
+                "trace_id",
+                "sent_bytes",
+                "received_bytes",
+            ];
             Value::Object(
                 fields
                     .into_iter()

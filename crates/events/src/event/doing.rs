@@ -88,6 +88,32 @@ pub struct PlanStep {
     pub done: bool,
 }
 
+/// See [`crate::Event::EgressDecided`]. The same decision, taken again and again by one command, is one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressDecided {
+    /// The host, or what was asked for instead of one; `(others)` when there were too many to be told one by one.
+    pub host: String,
+    /// The port; nothing when none was understood.
+    pub port: Option<u16>,
+    /// Why it was not let through; nothing when it was.
+    pub refused: Option<EgressRefused>,
+    /// How often; 0 when only bytes are told, of connections that were told before.
+    pub times: u64,
+    /// Bytes that were sent to it, as far as they are not told yet.
+    pub sent_bytes: u64,
+    /// Bytes that came from it, as far as they are not told yet.
+    pub received_bytes: u64,
+}
+
+/// Why something was not let out of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressRefused {
+    /// The class, for programs: `not_listed`, `request`, `special` and others.
+    pub code: String,
+    /// The reason, for people.
+    pub reason: String,
+}
+
 /// See [`crate::Event::CheckRan`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckRan {

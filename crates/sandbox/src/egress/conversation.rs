@@ -56,9 +56,6 @@ pub(super) async fn hold(shared: &Shared, mut client: UnixStream) {
 
 /// Whether `host` may be reached now, and the connection to it.
 async fn admit(shared: &Shared, host: &Host) -> Result<TcpStream, Refusal> {
-    if shared.over.is_cancelled() {
-        return Err(Refusal::Over);
-    }
     // Before anything is asked of a name server: what is not on the list leaves no trace outside.
     if !shared.config.hosts.contains(host) {
         return Err(Refusal::NotListed);

@@ -86,6 +86,6 @@ pub(super) fn warning<'a>(code: &'a str, message: Cow<'a, str>) -> Parts<'a> {
     ("Warning".into(), message, Fields::Warning(Warning { code, limit: None, whose: None }))
 }
 
-fn status(message: String, fields: Status<'_>) -> Parts<'_> {
+pub(super) fn status(message: String, fields: Status<'_>) -> Parts<'_> {
     ("Status".into(), message.into(), Fields::Status(fields))
 }

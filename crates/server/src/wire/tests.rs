@@ -115,6 +115,8 @@ fn work() -> Vec<Event> {
         tool("mcp__x", Shown::Other { input: "{}".into(), output: "fine".into() }),
         tool("Bash", Shown::Other { input: "{}".into(), output: "no such tool".into() }),
         Event::AgentTold(AgentTold { text: "wrap up".into() }),
+        reached(None, 12),
+        reached(Some("this host is not on the list"), 3),
         Event::CheckRan(CheckRan {
             command: "make test".into(),
             exit_code: 0,
@@ -123,6 +125,19 @@ fn work() -> Vec<Event> {
             duration_ms: 30,
         }),
     ]
+}
+
+fn reached(refused: Option<&str>, times: u64) -> Event {
+    let refused = refused.map(|reason| EgressRefused { code: "not_listed".into(), reason: reason.into() });
+    let (host, port) = ("registry.example".into(), Some(443));
+    Event::EgressDecided(EgressDecided {
+        host,
+        port,
+        refused,
+        times,
+        sent_bytes: 517,
+        received_bytes: 80_000,
+    })
 }
 
 fn delivery() -> Vec<Event> {

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use events::{
-    CheckPhase, CheckRan, FileEdited, GitRan, ModelReplied, ModelRetried, ModelSwitched, ReplyLost, Shown,
-    ToolFinished,
+    CheckPhase, CheckRan, EgressDecided, FileEdited, GitRan, ModelReplied, ModelRetried, ModelSwitched,
+    ReplyLost, Shown, ToolFinished,
 };
 
-use super::fields::{Bash, Check, Edit, Fields, Plan, PlanStep, Read, Search, Tokens, Tool, Usage};
+use super::fields::{Bash, Check, Edit, Fields, Plan, PlanStep, Read, Search, Status, Tokens, Tool, Usage};
 use super::{Parts, story};
 
 pub(super) fn usage(reply: &ModelReplied) -> Parts<'_> {
@@ -51,6 +51,21 @@ pub(super) fn edit(edited: &FileEdited) -> Parts<'_> {
     let did = if edited.old.is_empty() { "Created" } else { "Edited" };
     let fields = Edit { filepath, old_str: &edited.old, new_str: &edited.new, r#match };
     ("Tool: Edit".into(), format!("{did} {filepath}").into(), Fields::Edit(fields))
+}
+
+pub(super) fn egress(decided: &EgressDecided) -> Parts<'_> {
+    let EgressDecided { host, refused, times, sent_bytes, received_bytes, .. } = decided;
+    let often = if *times > 1 { format!(" ({times} times)") } else { String::new() };
+    match refused {
+        Some(refused) => {
+            let message = format!("The sandbox did not reach {host}{often}: {}", refused.reason);
+            story::warning("egress_blocked", message.into())
+        }
+        None => story::status(
+            format!("The sandbox reached {host}{often}: {sent_bytes} bytes sent, {received_bytes} received"),
+            Status::default(),
+        ),
+    }
 }
 
 pub(super) fn check(ran: &CheckRan) -> Parts<'_> {

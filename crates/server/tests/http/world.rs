@@ -166,6 +166,7 @@ async fn ports(home: PathBuf, gate: Arc<Semaphore>) -> Ports {
         breakers: model::Breakers::default(),
         sandbox: sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
         policy: sandbox::Policy::default(),
+        egress: None,
         command_timeout: Duration::from_secs(1),
         redactor: Arc::new(Redactor::new([SECRET])),
         clock: Arc::new(SystemClock),

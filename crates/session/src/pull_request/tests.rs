@@ -1,4 +1,6 @@
-use events::{Actor, Address, CheckPhase, Hosts, PlanStep, Tenant, ToolFinished, Whose};
+use events::{
+    Actor, Address, CheckPhase, EgressDecided, EgressRefused, Hosts, PlanStep, Tenant, ToolFinished, Whose,
+};
 
 use super::*;
 
@@ -186,4 +188,39 @@ fn commands_cannot_break_out_of_the_table() {
     assert_eq!(code("echo `x`"), "`` echo `x` ``");
     assert_eq!(code("a ``b`` c"), "```a ``b`` c```");
     assert_eq!(code(r"grep 'a\|b'"), "`grep 'a\\\u{200b}\\|b'`");
+}
+
+#[test]
+fn what_was_not_reached_is_named_once_and_has_no_powers() {
+    let decided = |host: &str, refused: bool, times| {
+        let refused =
+            refused.then(|| EgressRefused { code: "not_listed".into(), reason: "is not on the list".into() });
+        let (sent_bytes, received_bytes) = (1, 2);
+        Event::EgressDecided(EgressDecided {
+            host: host.into(),
+            port: Some(443),
+            refused,
+            times,
+            sent_bytes,
+            received_bytes,
+        })
+    };
+    let mut events = vec![
+        decided("a.example", true, 2),
+        decided("b.example", false, 1),
+        decided("a.example", true, 3),
+        decided("x|@octocat <img> `", true, 1),
+    ];
+    let mut body = String::new();
+    not_reached(&mut body, &log(events.clone()));
+    assert!(body.contains("| `a.example` | 5 | `is not on the list` |\n"), "{body}");
+    assert!(!body.contains("b.example") && !body.contains("@octocat"), "{body}");
+    events.extend((0..30).map(|number| decided(&format!("host{number:02}.example"), true, 1)));
+    body.clear();
+    not_reached(&mut body, &log(events));
+    assert_eq!(body.lines().filter(|line| line.starts_with("| `")).count(), 20, "{body}");
+    assert!(body.ends_with("\nAnd 12 more.\n\n"), "{body}");
+    body.clear();
+    not_reached(&mut body, &log([decided("b.example", false, 1)]));
+    assert_eq!(body, "");
 }

@@ -131,6 +131,7 @@ impl World {
             breakers: model::Breakers::default(),
             sandbox: sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
             policy: sandbox::Policy::default(),
+            egress: None,
             command_timeout: Duration::from_secs(60),
             redactor: Arc::new(Redactor::new(["secret"])),
             clock: Arc::new(SystemClock),

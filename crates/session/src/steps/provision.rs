@@ -13,9 +13,7 @@ pub(crate) async fn provision(story: &Story, checkout: &Checkout) -> Result<Arc<
     const STEP: Step = Step::Provision;
     story.begin(STEP, "Opening a sandbox").await?;
     let tree = Tree::of(checkout.tree.layers.clone());
-    let sandbox = sandbox::open(&story.ports.sandbox, &tree, &story.ports.policy)
-        .await
-        .map_err(|error| failure::of_sandbox(STEP, &error))?;
+    let sandbox = open(story, &tree).await.map_err(|error| failure::of_sandbox(STEP, &error))?;
     let terms = sandbox.terms();
     let opened = SandboxOpened {
         backend: terms.backend.to_owned(),
@@ -27,4 +25,19 @@ pub(crate) async fn provision(story: &Story, checkout: &Checkout) -> Result<Arc<
         return Err(failure);
     }
     Ok(sandbox)
+}
+
+/// Opens the way out that the policy names before the sandbox that has it.
+async fn open(story: &Story, tree: &Tree) -> Result<Arc<dyn Sandbox>, sandbox::Error> {
+    let (ports, way_out) = (&story.ports, &story.journal.way_out);
+    let Some(egress) = &ports.egress else {
+        return sandbox::open(&ports.sandbox, tree, &ports.policy).await;
+    };
+    let policy = way_out.open(egress, &ports.policy)?;
+    let opened = sandbox::open(&ports.sandbox, tree, &policy).await;
+    if opened.is_err() {
+        // Nobody was inside who could have asked for anything.
+        way_out.close().await;
+    }
+    opened
 }

@@ -1,5 +1,6 @@
-//! Closes the sandbox.
+//! Closes the sandbox and its way out.
 
+use events::Journal as _;
 use sandbox::Sandbox;
 use tracing::warn;
 
@@ -11,5 +12,12 @@ pub(crate) async fn teardown(story: &Story, sandbox: &dyn Sandbox) {
     if let Err(error) = sandbox.close().await {
         let (id, reason) = (story.id, failure::chain(&error));
         warn!(session.id = %id, "The sandbox of {id} did not close: {reason}");
+    }
+    let told = story.journal.way_out.close().await;
+    if !told.is_empty()
+        && let Err(error) = story.journal.record(told).await
+    {
+        let (id, reason) = (story.id, failure::chain(&error));
+        warn!(session.id = %id, "What the sandbox of {id} reached last was not written down: {reason}");
     }
 }
