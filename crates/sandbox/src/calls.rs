@@ -44,12 +44,12 @@ struct Waiter {
     live: Option<mpsc::Sender<Vec<u8>>>,
 }
 
-/// Begins the conversation. It ends when the program inside hangs up, says what it should not, or `lifetime` is over;
-/// then `reason` is asked why.
+/// Begins the conversation. It ends when the program inside hangs up, says what it should not, or `over` returns; then
+/// `reason` is asked why.
 pub(crate) fn begin(
     from: impl AsyncRead + Unpin + Send + 'static,
     to: impl AsyncWrite + Unpin + Send + 'static,
-    lifetime: Duration,
+    over: impl Future<Output = String> + Send + 'static,
     reason: impl Fn(&str) -> String + Send + 'static,
 ) -> Calls {
     let waiting = Arc::new(Mutex::new(Waiting { next: 1, answers: HashMap::new(), over: None }));
@@ -58,9 +58,9 @@ pub(crate) fn begin(
     let writer = tokio::spawn(write_all(frames, to));
     let readers = Arc::clone(&waiting);
     tokio::spawn(async move {
-        let over = match tokio::time::timeout(lifetime, read_all(from, &readers)).await {
-            Ok(error) => error.to_string(),
-            Err(_) => format!("its lifetime of {} s is over", lifetime.as_secs()),
+        let over = tokio::select! {
+            error = read_all(from, &readers) => error.to_string(),
+            reason = over => reason,
         };
         writer.abort();
         let mut waiting = lock(&readers);
@@ -68,6 +68,12 @@ pub(crate) fn begin(
         waiting.answers.clear();
     });
     Calls { queue: Mutex::new(Some(queue)), waiting }
+}
+
+/// Returns when a sandbox has lived as long as it may, with the words for that.
+pub(crate) async fn life_of(lifetime: Duration) -> String {
+    tokio::time::sleep(lifetime).await;
+    format!("its lifetime of {} s is over", lifetime.as_secs())
 }
 
 impl Calls {
@@ -82,7 +88,7 @@ impl Calls {
         let patience = command.timeout.saturating_add(RUN_PATIENCE);
         match self.ask_live(Ask::Run(script), patience, command.live.clone()).await? {
             Said::Ran(ran) => Ok(ran),
-            Said::Ready | Said::Printed(_) | Said::File(_) => Err(self.answered_wrongly()),
+            Said::Ready(_) | Said::Printed(_) | Said::File(_) => Err(self.answered_wrongly()),
         }
     }
 
@@ -97,7 +103,7 @@ impl Calls {
         }
         match self.ask(Ask::File(tool.clone()), FILE_PATIENCE).await? {
             Said::File(answer) => Ok(answer),
-            Said::Ready | Said::Printed(_) | Said::Ran(_) => Err(self.answered_wrongly()),
+            Said::Ready(_) | Said::Printed(_) | Said::Ran(_) => Err(self.answered_wrongly()),
         }
     }
 
@@ -186,7 +192,7 @@ async fn read_all(mut from: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) ->
                     drop(live.send(bytes).await);
                 }
             }
-            Ok(Answer { id, said: said @ (Said::Ready | Said::Ran(_) | Said::File(_)) }) => {
+            Ok(Answer { id, said: said @ (Said::Ready(_) | Said::Ran(_) | Said::File(_)) }) => {
                 if let Some(waiter) = lock(waiting).answers.remove(&id) {
                     // Whoever asked may have gone.
                     drop(waiter.answer.send(said));

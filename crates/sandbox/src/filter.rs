@@ -13,12 +13,21 @@ use seccompiler::{
     sock_filter,
 };
 
-/// The number is newer than the C library's crate.
-const SYS_OPEN_TREE_ATTR: c_long = 467;
-/// The kind of socket by which packets were read before there was a family of them.
-const SOCK_PACKET: u64 = 10;
+/// The newest call that somebody has looked at for this list (`removexattrat`). Later ones are answered as an older kernel
+/// would, and programs take what they took before: a list of what is refused ages, and every kernel brings new calls.
+const NEWEST_CALL: u32 = 466;
 /// Calls of the x32 ABI carry this bit and pass for calls of x86-64; no list of numbers meets them.
+#[cfg(target_arch = "x86_64")]
 const X32_BIT: u32 = 0x4000_0000;
+/// A mask over the kind of a socket: above it stand SOCK_NONBLOCK and SOCK_CLOEXEC.
+const SOCKET_KIND: u64 = 0xf;
+/// Loads code for another protocol into a connection, TLS for one. To programs it is a matter of speed.
+const TCP_ULP: u64 = 31;
+
+// These numbers are newer than the C library's crate; all architectures share them.
+const SYS_STATMOUNT: c_long = 457;
+const SYS_LISTMOUNT: c_long = 458;
+const SYS_LSM_SET_SELF_ATTR: c_long = 460;
 
 /// Refused whatever the arguments. Without capabilities most of them fail anyway; here they do so in older and newer
 /// kernels alike, before any of their code runs.
@@ -51,12 +60,16 @@ const REFUSED: &[c_long] = &[
     libc::SYS_fsmount,
     libc::SYS_fspick,
     libc::SYS_open_tree,
-    SYS_OPEN_TREE_ATTR,
     libc::SYS_move_mount,
     libc::SYS_mount_setattr,
     libc::SYS_name_to_handle_at,
     libc::SYS_open_by_handle_at,
     libc::SYS_fanotify_init,
+    SYS_STATMOUNT,
+    SYS_LISTMOUNT,
+    // Memory that nobody but its owner can look at, and labels of the process.
+    libc::SYS_memfd_secret,
+    SYS_LSM_SET_SELF_ATTR,
     // The machine.
     libc::SYS_init_module,
     libc::SYS_finit_module,
@@ -123,8 +136,7 @@ pub(crate) fn programs() -> Result<Vec<Vec<u8>>, BackendError> {
     Ok(vec![
         bytes(&BpfProgram::try_from(refused)?),
         bytes(&BpfProgram::try_from(absent)?),
-        #[cfg(target_arch = "x86_64")]
-        bytes(&refused_x32()),
+        bytes(&refused_numbers()),
     ])
 }
 
@@ -139,9 +151,17 @@ fn refused_calls() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     // The low byte is the signal that the child's end sends.
     namespaces.pop();
     rules.insert(libc::SYS_clone, namespaces);
-    // A terminal would take these for what somebody typed.
-    rules.insert(libc::SYS_ioctl, vec![rule(&[(1, Eq, libc::TIOCSTI)])?, rule(&[(1, Eq, libc::TIOCLINUX)])?]);
+    // A terminal would take the first two for what somebody typed, the third takes the console's output away, and the
+    // fourth loads a driver for whatever hangs at a serial line; many of those were never meant for strangers.
+    let of_terminals = [libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCCONS, libc::TIOCSETD];
+    rules.insert(
+        libc::SYS_ioctl,
+        of_terminals.map(|it| rule(&[(1, Eq, it)])).into_iter().collect::<Result<_, _>>()?,
+    );
     rules.insert(libc::SYS_socket, refused_sockets()?);
+    // There are pairs of few families; others would be loaded to be asked.
+    rules.insert(libc::SYS_socketpair, vec![rule(&[(0, Ne, number(libc::AF_UNIX))])?]);
+    rules.insert(libc::SYS_setsockopt, vec![rule(&[(1, Eq, number(libc::IPPROTO_TCP)), (2, Eq, TCP_ULP)])?]);
     rules.extend(calls_on_process_1()?);
     Ok(rules)
 }
@@ -163,26 +183,33 @@ fn calls_on_process_1() -> Result<Vec<(c_long, Vec<SeccompRule>)>, BackendError>
     ])
 }
 
-/// All families but four, raw sockets of the internet's, packet sockets, and of netlink all but routes. Netlink's own are
-/// raw by name only.
+/// All families but four; of the internet's, all but TCP and UDP; of netlink, all but routes. Netlink's own are raw by
+/// name only. What is asked for by number is loaded into the kernel, and much of it has seen few attackers.
 fn refused_sockets() -> Result<Vec<SeccompRule>, BackendError> {
-    let number = |value: libc::c_int| u64::from(value.unsigned_abs());
-    let (inet, inet6) = (number(libc::AF_INET), number(libc::AF_INET6));
-    let (raw, packet) = (number(libc::SOCK_RAW), SOCK_PACKET);
-    // Above it stand SOCK_NONBLOCK and SOCK_CLOEXEC.
-    let kind = MaskedEq(0xf);
-    Ok(vec![
-        rule(&[
-            (0, Ne, number(libc::AF_UNIX)),
-            (0, Ne, inet),
-            (0, Ne, inet6),
-            (0, Ne, number(libc::AF_NETLINK)),
-        ])?,
-        rule(&[(0, Eq, inet), (1, kind.clone(), raw)])?,
-        rule(&[(0, Eq, inet6), (1, kind.clone(), raw)])?,
-        rule(&[(1, kind, packet)])?,
-        rule(&[(0, Eq, number(libc::AF_NETLINK)), (2, Ne, number(libc::NETLINK_ROUTE))])?,
-    ])
+    let (inet, inet6, netlink) = (number(libc::AF_INET), number(libc::AF_INET6), number(libc::AF_NETLINK));
+    let kind = MaskedEq(SOCKET_KIND);
+    let mut rules =
+        vec![rule(&[(0, Ne, number(libc::AF_UNIX)), (0, Ne, inet), (0, Ne, inet6), (0, Ne, netlink)])?];
+    for family in [inet, inet6] {
+        let of_family = (0, Eq, family);
+        for (transport, protocol) in
+            [(libc::SOCK_STREAM, libc::IPPROTO_TCP), (libc::SOCK_DGRAM, libc::IPPROTO_UDP)]
+        {
+            let of_kind = (1, kind.clone(), number(transport));
+            rules.push(rule(&[of_family.clone(), of_kind, (2, Ne, 0), (2, Ne, number(protocol))])?);
+        }
+        let others = (0..=SOCKET_KIND)
+            .filter(|other| ![libc::SOCK_STREAM, libc::SOCK_DGRAM].map(number).contains(other));
+        for other in others {
+            rules.push(rule(&[of_family.clone(), (1, kind.clone(), other)])?);
+        }
+    }
+    rules.push(rule(&[(0, Eq, netlink), (2, Ne, number(libc::NETLINK_ROUTE))])?);
+    Ok(rules)
+}
+
+fn number(value: libc::c_int) -> u64 {
+    u64::from(value.unsigned_abs())
 }
 
 /// Holds when all of (argument, comparison, value) hold. The kernel reads these arguments as 32 bits, so the filter does.
@@ -193,19 +220,23 @@ fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, BackendEr
     SeccompRule::new(conditions.collect::<Result<_, _>>()?)
 }
 
-/// Written by hand: the crate's filters know single numbers only.
-#[cfg(target_arch = "x86_64")]
-fn refused_x32() -> BpfProgram {
+/// Numbers beyond the newest known one. Written by hand: the crate's filters know single numbers only.
+fn refused_numbers() -> BpfProgram {
     const LOAD_NUMBER: u16 = 0x20;
     const JUMP_IF_AT_LEAST: u16 = 0x35;
     const RETURN: u16 = 0x06;
     const ERRNO: u32 = 0x0005_0000;
     const ALLOW: u32 = 0x7fff_0000;
+    let instruction = |code, jf, k| sock_filter { code, jt: 0, jf, k };
     vec![
-        sock_filter { code: LOAD_NUMBER, jt: 0, jf: 0, k: 0 },
-        sock_filter { code: JUMP_IF_AT_LEAST, jt: 0, jf: 1, k: X32_BIT },
-        sock_filter { code: RETURN, jt: 0, jf: 0, k: ERRNO | libc::EPERM.unsigned_abs() },
-        sock_filter { code: RETURN, jt: 0, jf: 0, k: ALLOW },
+        instruction(LOAD_NUMBER, 0, 0),
+        #[cfg(target_arch = "x86_64")]
+        instruction(JUMP_IF_AT_LEAST, 1, X32_BIT),
+        #[cfg(target_arch = "x86_64")]
+        instruction(RETURN, 0, ERRNO | libc::EPERM.unsigned_abs()),
+        instruction(JUMP_IF_AT_LEAST, 1, NEWEST_CALL + 1),
+        instruction(RETURN, 0, ERRNO | libc::ENOSYS.unsigned_abs()),
+        instruction(RETURN, 0, ALLOW),
     ]
 }
 

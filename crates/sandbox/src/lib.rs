@@ -87,6 +87,8 @@ pub struct Policy {
     pub memory_bytes_max: u64,
     /// Processes and threads.
     pub processes_max: u64,
+    /// Processors whose whole time all commands together may take. Absent: all of this machine, behind the service.
+    pub processors_max: Option<u32>,
     /// How long the sandbox may live.
     pub lifetime: Duration,
     /// Host sockets that stand inside, each reached through a loopback port of the sandbox. The only ways out.
@@ -118,13 +120,14 @@ pub struct Relay {
 }
 
 impl Default for Policy {
-    /// 4 GiB and 400,000 inodes of changes, 4 GiB of memory, 512 processes, one hour, no way out.
+    /// 4 GiB and 400,000 inodes of changes, 4 GiB of memory, 512 processes, all processors, one hour, no way out.
     fn default() -> Self {
         Self {
             work_bytes_max: 4 << 30,
             work_inodes_max: 400_000,
             memory_bytes_max: 4 << 30,
             processes_max: 512,
+            processors_max: None,
             lifetime: Duration::from_secs(3600),
             relays: Vec::new(),
             environment: Vec::new(),

@@ -1,9 +1,11 @@
 //! Runs commands in Linux namespaces, by bubblewrap, over an overlay of the base tree.
 
 mod cgroup;
+mod disk;
 mod launcher;
 mod mend;
 mod start;
+mod terms;
 
 use std::fs::File;
 use std::io;
@@ -21,9 +23,10 @@ use rustix::fs::{MemfdFlags, XattrFlags};
 use crate::calls::{self, Calls};
 use crate::folder::Reach;
 use crate::{
-    Allowance, Command, Error, Exported, Policy, Relay, Sandbox, Terms, Tree, content, export, filter,
-    folder, upper, user,
+    Allowance, Command, Error, Exported, Policy, Sandbox, Terms, Tree, content, export, filter, folder,
+    upper, user,
 };
+use disk::Disk;
 use start::{Belongings, Started, Uppers};
 
 /// How to open sandboxes of namespaces.
@@ -75,6 +78,8 @@ struct Ready {
     started: Started,
     lower: Vec<OwnedFd>,
     belongings: Belongings,
+    /// Where the changes lie, when that is no memory.
+    disk: Option<Disk>,
     lifetime: Duration,
     terms: Terms,
 }
@@ -101,14 +106,15 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
     if rustix::process::geteuid().is_root() {
         belongings.user = Some(user::take().map_err(failed("take a user id for a sandbox"))?);
     }
+    let mut disk = None;
     if let Some(place) = place {
-        belongings.folder = Some(
-            folder::make(place, Reach::Passage)
-                .map_err(failed("make a folder for the changes of a sandbox"))?,
-        );
+        let folder = folder::make(place, Reach::Passage)
+            .map_err(failed("make a folder for the changes of a sandbox"))?;
+        disk = Some(Disk::of(&folder.path)?);
+        belongings.folder = Some(folder);
     }
-    let mut terms = terms(policy, place.is_some());
-    bound(policy, &mut belongings, &mut terms);
+    let bounds = bounds(policy, place);
+    let groups = cgroup::make(bounds);
     let filters =
         filter::programs().map_err(|error| failed("write a system call filter")(io::Error::other(error)))?;
     let orders = Orders {
@@ -129,7 +135,10 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
         memory_bytes_max: policy.memory_bytes_max,
         // A tmpfs has its own bound, and a program is told of it by an error instead of a signal.
         file_bytes_max: if place.is_some() { policy.work_bytes_max } else { u64::MAX },
+        watched_bytes_max: groups.is_err().then_some(policy.memory_bytes_max),
     };
+    let mut terms = terms::terms(&terms::Bounded { policy, bounds, groups: &groups, disk: disk.as_ref() });
+    belongings.groups = groups.ok();
     let begin = Begin {
         limits,
         environment: policy.environment.clone(),
@@ -137,7 +146,8 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
         relays: policy.relays.iter().map(|relay| relay.port).collect(),
     };
     let started = start::start(&orders, begin, &mut belongings)?;
-    Ok(Ready { started, lower, belongings, lifetime: policy.lifetime, terms })
+    terms.enforced.extend(terms::of_fence(started.fence));
+    Ok(Ready { started, lower, belongings, disk, lifetime: policy.lifetime, terms })
 }
 
 /// Root shows a layer's files as the sandbox's user's own. An ordinary user has to own them.
@@ -150,65 +160,35 @@ fn open_layer(layer: &Path) -> Result<OwnedFd, Error> {
     Ok(opened.into())
 }
 
-/// Puts the whole sandbox under limits, or says that this machine cannot.
-fn bound(policy: &Policy, belongings: &mut Belongings, terms: &mut Terms) {
+/// What the control groups are to hold everything inside to.
+fn bounds(policy: &Policy, place: Option<&Path>) -> cgroup::Bounds {
     // What the work tree holds in memory is charged to the sandbox as well.
-    let work = if belongings.folder.is_some() { 0 } else { policy.work_bytes_max };
-    let bounds = cgroup::Bounds {
+    let work = if place.is_some() { 0 } else { policy.work_bytes_max };
+    cgroup::Bounds {
         memory_bytes_max: policy.memory_bytes_max.saturating_add(work),
         processes_max: policy.processes_max,
-    };
-    match cgroup::make(bounds) {
-        Ok(groups) => {
-            belongings.groups = Some(groups);
-            terms.enforced.push(format!("at most {} of memory in all", mib(bounds.memory_bytes_max)));
+        processors_max: policy.processors_max,
+    }
+}
+
+/// Returns when a sandbox has lived as long as it may or takes the last of the disk, with the words for that.
+async fn over(lifetime: Duration, disk: Option<Disk>) -> String {
+    let full = async {
+        match disk {
+            Some(disk) => disk.fills_up().await,
+            None => std::future::pending().await,
         }
-        Err(reason) => terms.soft.push(format!(
-            "memory: at most {} of its own a process, but no bound on all of them and on shared memory ({reason})",
-            mib(policy.memory_bytes_max)
-        )),
-    }
-}
-
-fn terms(policy: &Policy, on_disk: bool) -> Terms {
-    let mut terms = Terms {
-        backend: "namespaces",
-        enforced: vec![
-            network(&policy.relays),
-            "a root of its own: /usr read-only, nothing of this machine's people".to_owned(),
-            "no capabilities, no user namespaces, filtered system calls".to_owned(),
-            format!("at most {} processes", policy.processes_max),
-            format!("at most {} s", policy.lifetime.as_secs()),
-        ],
-        soft: Vec::new(),
     };
-    if on_disk {
-        let size = mib(policy.work_bytes_max);
-        terms.soft.push(format!("disk: at most {size} a file, but no bound on all of them"));
-    } else {
-        let (size, files) = (mib(policy.work_bytes_max), policy.work_inodes_max);
-        terms.enforced.push(format!("changes of at most {size} and {files} files"));
+    tokio::select! {
+        reason = full => reason,
+        reason = calls::life_of(lifetime) => reason,
     }
-    terms
-}
-
-fn network(relays: &[Relay]) -> String {
-    let ports: Vec<String> = relays.iter().map(|relay| format!("127.0.0.1:{}", relay.port)).collect();
-    if ports.is_empty() {
-        "no network".to_owned()
-    } else {
-        format!("no network but what this service answers at {}", ports.join(" and "))
-    }
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{} MiB", bytes >> 20)
 }
 
 impl Ready {
     /// Makes the conversation the runtime's.
     fn converse(self) -> Result<Namespaces, Error> {
-        let Self { started, lower, belongings, lifetime, terms } = self;
+        let Self { started, lower, belongings, disk, lifetime, terms } = self;
         let belongings = Arc::new(Mutex::new(belongings));
         let reasons = Arc::clone(&belongings);
         let reason = move |over: &str| {
@@ -219,7 +199,7 @@ impl Ready {
         let socket = started.socket;
         let socket = socket.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(socket));
         let (from, to) = socket.map_err(failed("talk with a sandbox"))?.into_split();
-        let calls = calls::begin(from, to, lifetime, reason);
+        let calls = calls::begin(from, to, over(lifetime, disk), reason);
         Ok(Namespaces {
             calls,
             layers: Arc::new(Layers { uppers: started.uppers, lower }),

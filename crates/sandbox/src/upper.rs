@@ -15,6 +15,11 @@ use rustix::io::Errno;
 /// Dependencies that were installed and build output are listed before ignore rules drop them, and some projects have
 /// hundreds of thousands of such files. Beyond this the list is cut and says so.
 pub(crate) const PATHS_MAX: usize = 400_000;
+/// A list of long paths is cut as one of many: 400,000 paths of the longest kind would take 7 GiB of this process's memory.
+const LIST_BYTES_MAX: usize = 64 << 20;
+/// Names that are looked at for one list. Folders count here, which are not listed; and whoever moves folders about while
+/// they are walked can show the same ones again and again.
+const NAMES_MAX: usize = 4 * PATHS_MAX;
 /// Git takes no deeper path (see `events::RepoPath`), and every level holds descriptors open.
 const DEPTH_MAX: usize = 72;
 /// The throw-away repository of the work tree.
@@ -22,7 +27,21 @@ pub(crate) const LEFT_OUT: &[u8] = b".git";
 
 /// Lists at most `paths_max` changes of `upper` against `lower`, the uppermost layer first.
 pub(crate) fn changes(upper: BorrowedFd<'_>, lower: &[OwnedFd], paths_max: usize) -> io::Result<ChangeList> {
-    let mut walk = Walk { paths: Vec::new(), paths_max, way: Way::default() };
+    bounded(upper, lower, Bounds { paths_max, bytes_max: LIST_BYTES_MAX, names_max: NAMES_MAX })
+}
+
+/// What a list may cost.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    paths_max: usize,
+    /// Of all its paths together.
+    bytes_max: usize,
+    /// Looked at, listed or not.
+    names_max: usize,
+}
+
+fn bounded(upper: BorrowedFd<'_>, lower: &[OwnedFd], bounds: Bounds) -> io::Result<ChangeList> {
+    let mut walk = Walk { paths: Vec::new(), bytes: 0, names: 0, bounds, way: Way::default() };
     let walked = walk.folder(upper, lower, Below::Merged);
     let truncated = match walked {
         Ok(()) => false,
@@ -125,31 +144,41 @@ impl Way {
 
 struct Walk {
     paths: Vec<ChangedPath>,
-    paths_max: usize,
+    bytes: usize,
+    names: usize,
+    bounds: Bounds,
     way: Way,
 }
 
 impl Walk {
     fn folder(&mut self, upper: BorrowedFd<'_>, lower: &[OwnedFd], below: Below) -> Result<(), Stop> {
-        let mut seen = BTreeSet::new();
-        for name in names(upper)? {
-            if !(self.way.path.is_empty() && name == LEFT_OUT) {
-                let parent = self.way.enter(&name);
-                self.entry(upper, &name, lower, below)?;
-                self.way.leave(parent);
+        // One name after the other: a folder may hold more than anybody should keep in memory.
+        for entry in Dir::read_from(upper).map_err(io::Error::from)? {
+            let entry = entry.map_err(io::Error::from)?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") || self.way.path.is_empty() && name == LEFT_OUT {
+                continue;
             }
-            if below == Below::Hidden {
-                seen.insert(name);
-            }
+            self.count()?;
+            let parent = self.way.enter(name);
+            self.entry(upper, name, lower, below)?;
+            self.way.leave(parent);
         }
         if below == Below::Hidden {
-            for name in all_names(lower)?.difference(&seen) {
-                let parent = self.way.enter(name);
-                self.deleted(find(lower, name)?)?;
-                self.way.leave(parent);
+            for name in all_names(lower)? {
+                if look(upper, &name)?.is_none() {
+                    let parent = self.way.enter(&name);
+                    self.deleted(find(lower, &name)?)?;
+                    self.way.leave(parent);
+                }
             }
         }
         Ok(())
+    }
+
+    fn count(&mut self) -> Result<(), Stop> {
+        self.names += 1;
+        if self.names > self.bounds.names_max { Err(Stop::Full) } else { Ok(()) }
     }
 
     /// Lists one name of the upper folder.
@@ -198,8 +227,13 @@ impl Walk {
             Lower::Nothing => Ok(()),
             // All deleted paths are alike: their stamp says nothing.
             Lower::Leaf => self.add(ChangedKind::Deleted, Stamp::default()),
+            // No deeper path is part of a change, and every level holds descriptors open.
+            Lower::Folder(_) if self.way.depth == DEPTH_MAX => {
+                self.add(ChangedKind::Deleted, Stamp::default())
+            }
             Lower::Folder(layers) => {
                 for name in all_names(&layers)? {
+                    self.count()?;
                     let parent = self.way.enter(&name);
                     self.deleted(find(&layers, &name)?)?;
                     self.way.leave(parent);
@@ -210,7 +244,8 @@ impl Walk {
     }
 
     fn add(&mut self, kind: ChangedKind, stamp: Stamp) -> Result<(), Stop> {
-        if self.paths.len() == self.paths_max {
+        self.bytes += self.way.path.len();
+        if self.paths.len() == self.bounds.paths_max || self.bytes > self.bounds.bytes_max {
             return Err(Stop::Full);
         }
         self.paths.push(ChangedPath { path: self.way.path.clone(), kind, stamp });
@@ -306,12 +341,35 @@ mod tests {
     #[test]
     fn a_list_without_end_is_cut_and_says_so() {
         let upper = tempfile::tempdir().unwrap();
-        for name in ["a", "b", "c"] {
+        for name in ["a", "b", "c/d"] {
+            std::fs::create_dir_all(upper.path().join(name).parent().unwrap()).unwrap();
             std::fs::write(upper.path().join(name), name).unwrap();
         }
         let folder = std::fs::File::open(upper.path()).unwrap();
-        let list = |paths_max| changes(folder.as_fd(), &[], paths_max).unwrap();
-        assert_eq!((list(2).paths.len(), list(2).truncated), (2, true));
-        assert_eq!((list(3).paths.len(), list(3).truncated), (3, false));
+        let enough = Bounds { paths_max: 3, bytes_max: "abc/d".len(), names_max: 4 };
+        let is_cut = |bounds| bounded(folder.as_fd(), &[], bounds).unwrap().truncated;
+        assert!(!is_cut(enough));
+        assert!(is_cut(Bounds { paths_max: 2, ..enough }));
+        assert!(is_cut(Bounds { bytes_max: enough.bytes_max - 1, ..enough }));
+        assert!(is_cut(Bounds { names_max: 3, ..enough }));
+        assert_eq!(changes(folder.as_fd(), &[], 2).unwrap().paths.len(), 2);
+    }
+
+    #[test]
+    fn what_was_deleted_deeper_than_git_goes_is_told_of_at_the_bound() {
+        let (upper, lower) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let deep: std::path::PathBuf = std::iter::repeat_n("d", DEPTH_MAX + 500).collect();
+        std::fs::create_dir_all(lower.path().join(deep)).unwrap();
+        // A folder that hides what is below, as the overlay writes one that was deleted and made again.
+        std::fs::create_dir(upper.path().join("d")).unwrap();
+        let made = std::fs::File::open(upper.path().join("d")).unwrap();
+        if rustix::fs::fsetxattr(&made, "user.overlay.opaque", b"y", rustix::fs::XattrFlags::empty()).is_err()
+        {
+            return;
+        }
+        let open = |folder: &tempfile::TempDir| OwnedFd::from(std::fs::File::open(folder.path()).unwrap());
+        let list = changes(open(&upper).as_fd(), &[open(&lower)], PATHS_MAX).unwrap();
+        assert_eq!((list.paths.len(), list.truncated), (1, false));
+        assert_eq!(list.paths[0].path.len(), 2 * DEPTH_MAX - 1);
     }
 }

@@ -2,9 +2,11 @@
 
 mod command;
 mod environment;
+mod fence;
 mod output;
 mod shell;
 mod tree;
+mod watch;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -16,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use backspace_init::protocol::{
-    Answer, Ask, Begin, Ended, FileAnswer, FileTool, HOME, RELAYS, Ran, Request, Said, Script, WORK,
+    Answer, Ask, Begin, Ended, Fence, FileAnswer, FileTool, HOME, RELAYS, Ran, Request, Said, Script, WORK,
 };
 use backspace_init::{files, frame, relay, stage};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
@@ -57,9 +59,14 @@ fn answer_all() -> io::Result<()> {
     };
     take_limits(limits.processes_max)?;
     lay_home(&home)?;
+    // Before any thread is started: the fence holds for the calling one and what comes after it.
+    let fence = fence::set();
+    if let Some(bytes_max) = limits.watched_bytes_max {
+        watch::start(bytes_max)?;
+    }
     relay::start(relays.into_iter().map(|port| (port, PathBuf::from(format!("{RELAYS}/{port}")))))?;
     let surroundings = Arc::new(Surroundings { limits, environment: environment::of(&environment)? });
-    write(&answers, id, Said::Ready)?;
+    write(&answers, id, Said::Ready(fence))?;
     while let Some(request) = frame::read(&mut questions)? {
         start_answering(request, &surroundings, &answers)?;
     }
@@ -126,7 +133,7 @@ fn start_answering(request: Request, surroundings: &Arc<Surroundings>, answers: 
 /// The answer, and the output pipe of a command that left processes behind which hold it.
 fn answer(ask: Ask, surroundings: &Surroundings, tell: &command::Tell<'_>) -> (Said, Option<OwnedFd>) {
     match ask {
-        Ask::Begin(_) => (Said::Ready, None),
+        Ask::Begin(_) => (Said::Ready(Fence::None), None),
         Ask::Run(script) => {
             let (ran, held_open) = run(&script, surroundings, tell);
             (Said::Ran(ran), held_open)

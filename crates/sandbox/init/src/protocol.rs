@@ -57,6 +57,8 @@ pub struct Limits {
     pub memory_bytes_max: u64,
     /// Size of one file.
     pub file_bytes_max: u64,
+    /// Memory of all commands together, to be looked after where no control group bounds it.
+    pub watched_bytes_max: Option<u64>,
 }
 
 /// A shell script to run.
@@ -85,13 +87,22 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
     /// To [`Ask::Begin`].
-    Ready,
+    Ready(Fence),
     /// To [`Ask::Run`] of a live script, any number of times before [`Said::Ran`]: what was just printed.
     Printed(Vec<u8>),
     /// To [`Ask::Run`].
     Ran(Ran),
     /// To [`Ask::File`].
     File(FileAnswer),
+}
+
+/// What keeps everything inside off from what is not its own, besides the mounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fence {
+    /// This kernel has no Landlock.
+    None,
+    /// Landlock, as far as this kernel has it.
+    Landlock,
 }
 
 /// What came of a command.

@@ -19,6 +19,14 @@ const SH: &CStr = c"/bin/sh";
 
 /// Open files of one process; some tools close every possible descriptor, which a larger number makes slow.
 const OPEN_FILES_MAX: u64 = 16_384;
+/// Bytes that one process may keep from being swapped; the usual default of systems.
+const LOCKED_BYTES_MAX: u64 = 8 << 20;
+/// Bytes in all message queues of the user; the usual default.
+const MESSAGE_BYTES_MAX: u64 = 819_200;
+/// Signals that wait for the user's processes. They are the kernel's memory, which no other bound counts everywhere.
+const SIGNALS_MAX: u64 = 4096;
+/// Where no control group weighs processor time, commands come after the service.
+const NICENESS: libc::c_int = 5;
 /// When memory is short the kernel ends a command before it ends this program.
 const OOM_SCORE: &[u8] = b"500";
 
@@ -170,6 +178,7 @@ unsafe fn become_shell(plan: &Plan<'_>) -> ! {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         libc::dup2(plan.output, 1);
         libc::dup2(plan.output, 2);
+        libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS);
         let score = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         libc::write(score, OOM_SCORE.as_ptr().cast(), OOM_SCORE.len());
         if take_limits(plan.limits).is_ok() && libc::chdir(WORK.as_ptr()) == 0 {
@@ -187,6 +196,12 @@ fn take_limits(limits: &Limits) -> rustix::io::Result<()> {
         (Resource::Data, limits.memory_bytes_max),
         (Resource::Fsize, limits.file_bytes_max),
         (Resource::Nofile, OPEN_FILES_MAX),
+        (Resource::Memlock, LOCKED_BYTES_MAX),
+        (Resource::Msgqueue, MESSAGE_BYTES_MAX),
+        (Resource::Sigpending, SIGNALS_MAX),
+        // Whatever the service's account may: no command runs before all others.
+        (Resource::Rtprio, 0),
+        (Resource::Nice, 0),
         (Resource::Core, 0),
     ];
     for (resource, wanted) in bounds {

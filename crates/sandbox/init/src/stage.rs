@@ -35,6 +35,8 @@ pub const WORK_TREE: &str = "/tmp/work";
 pub const WRITABLE: &str = "/tmp/quota";
 /// The program that becomes process 1 inside.
 pub const INIT: &str = "/tmp/init";
+/// An empty file, to stand in the place of others.
+pub const EMPTY: &str = "/tmp/empty";
 /// The sandbox's own files of `/etc`.
 pub const ETC: &str = "/tmp/etc";
 /// The host's sockets that stand inside, each by the number of its port.
@@ -257,6 +259,8 @@ fn lay_scratch(etc: &[(String, Vec<u8>)]) -> io::Result<()> {
     // The program inside is this one, from wherever it was started.
     fs::copy("/proc/self/exe", INIT)?;
     fs::set_permissions(INIT, Permissions::from_mode(0o555))?;
+    fs::write(EMPTY, "")?;
+    fs::set_permissions(EMPTY, Permissions::from_mode(0o444))?;
     for (name, content) in etc {
         let path = Path::new(ETC).join(name);
         fs::write(&path, content)?;

@@ -1,4 +1,4 @@
-//! Limits on memory and processes of a whole sandbox, by control groups of either version.
+//! Limits on memory, processes and processor time of a whole sandbox, by control groups of either version.
 
 use std::fs;
 use std::io;
@@ -13,6 +13,12 @@ const PREFIX: &str = "backspace.";
 const MAIN: &str = "backspace.main";
 /// The launcher and its helpers, beside what the commands may have.
 const OWN_PROCESSES_MAX: u64 = 72;
+/// A sandbox counts for half of what the service itself does, when both want the processors. Version 1 counts in other
+/// units than version 2.
+const SHARES: &str = "512";
+const WEIGHT: &str = "50";
+/// Processor time is given out once in so many microseconds; the kernel's default.
+const PERIOD_US: u64 = 100_000;
 /// A group can be removed a moment after its last process has ended.
 const REMOVE_TRIES_MAX: u32 = 200;
 const REMOVE_PAUSE: Duration = Duration::from_millis(5);
@@ -21,6 +27,8 @@ const REMOVE_PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(super) struct Groups {
     folders: Vec<PathBuf>,
+    /// Whether processor time is weighed and bounded as well, or why not: a machine may give the one and not the other.
+    pub(super) processors: Result<(), String>,
 }
 
 /// What a group is held to.
@@ -28,6 +36,7 @@ pub(super) struct Groups {
 pub(super) struct Bounds {
     pub(super) memory_bytes_max: u64,
     pub(super) processes_max: u64,
+    pub(super) processors_max: Option<u32>,
 }
 
 /// Makes the groups of a sandbox, and sweeps those of owners that are gone.
@@ -37,22 +46,40 @@ pub(super) struct Bounds {
 pub(super) fn make(bounds: Bounds) -> Result<Groups, String> {
     let read = |path| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
     let (mounts, own) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
-    let mut groups = Groups { folders: Vec::new() };
-    let places = places(&mounts, &own)?;
-    for place in &places {
-        sweep(place.folder());
-        let named = |error| format!("{}: {error}", place.folder().display());
-        let folder = place.make().map_err(named)?;
-        groups.folders.push(folder.clone());
-        if let Err(error) = place.bound(&folder, bounds) {
+    let mut groups = Groups { folders: Vec::new(), processors: Ok(()) };
+    for place in &places(&mounts, &own)? {
+        if let Err(error) = groups.add(place, bounds) {
             groups.remove();
-            return Err(named(error));
+            return Err(error);
         }
     }
+    groups.processors = match processors(&mounts, &own, &groups.folders) {
+        Ok(Some(place)) => groups.add(&place, bounds),
+        Ok(None) => Ok(()),
+        Err(reason) => Err(reason),
+    };
     Ok(groups)
 }
 
+/// The further place at which processor time is bounded, if there has to be one.
+fn processors(mounts: &str, own: &str, folders: &[PathBuf]) -> Result<Option<Place>, String> {
+    if folders.iter().any(|folder| folder.join("cpu.weight").exists()) {
+        return Ok(None);
+    }
+    let place = own_folder(mounts, own, Some("cpu")).map(Place::Processors);
+    place.map(Some).ok_or_else(|| "the controller cpu is not given to this process".to_owned())
+}
+
 impl Groups {
+    /// Makes a group at `place` and bounds it. One that was made is removed with the others, bounded or not.
+    fn add(&mut self, place: &Place, bounds: Bounds) -> Result<(), String> {
+        sweep(place.folder());
+        let named = |error| format!("{}: {error}", place.folder().display());
+        let folder = place.make().map_err(named)?;
+        self.folders.push(folder.clone());
+        place.bound(&folder, bounds).map_err(named)
+    }
+
     /// Puts a process in; what it starts from then on is in too.
     pub(super) fn take_in(&self, process: u32) -> io::Result<()> {
         self.folders.iter().try_for_each(|folder| fs::write(folder.join("cgroup.procs"), process.to_string()))
@@ -89,7 +116,9 @@ enum Place {
     Memory(PathBuf),
     /// Version 1, for the number of processes.
     Processes(PathBuf),
-    /// Version 2, for both.
+    /// Version 1, for processor time.
+    Processors(PathBuf),
+    /// Version 2, for all of them.
     Unified(PathBuf),
 }
 
@@ -131,7 +160,10 @@ fn own_folder(mounts: &str, own: &str, controller: Option<&str>) -> Option<PathB
 
 impl Place {
     fn folder(&self) -> &Path {
-        let (Self::Memory(folder) | Self::Processes(folder) | Self::Unified(folder)) = self;
+        let (Self::Memory(folder)
+        | Self::Processes(folder)
+        | Self::Processors(folder)
+        | Self::Unified(folder)) = self;
         // After the division this process's own group is one below.
         folder.parent().filter(|_| folder.ends_with(MAIN)).unwrap_or(folder)
     }
@@ -156,10 +188,20 @@ impl Place {
                 write_if_there(&folder.join("memory.memsw.limit_in_bytes"), &memory)
             }
             Self::Processes(_) => fs::write(folder.join("pids.max"), processes),
+            Self::Processors(_) => {
+                fs::write(folder.join("cpu.shares"), SHARES)?;
+                let Some(processors) = bounds.processors_max else { return Ok(()) };
+                fs::write(folder.join("cpu.cfs_period_us"), PERIOD_US.to_string())?;
+                fs::write(folder.join("cpu.cfs_quota_us"), (u64::from(processors) * PERIOD_US).to_string())
+            }
             Self::Unified(_) => {
                 fs::write(folder.join("memory.max"), &memory)?;
                 write_if_there(&folder.join("memory.swap.max"), "0")?;
-                fs::write(folder.join("pids.max"), processes)
+                fs::write(folder.join("pids.max"), processes)?;
+                write_if_there(&folder.join("cpu.weight"), WEIGHT)?;
+                let Some(processors) = bounds.processors_max else { return Ok(()) };
+                let quota = format!("{} {PERIOD_US}", u64::from(processors) * PERIOD_US);
+                write_if_there(&folder.join("cpu.max"), &quota)
             }
         }
     }
@@ -190,7 +232,10 @@ fn divide(folder: &Path) -> io::Result<()> {
     let main = folder.join(MAIN);
     fs::create_dir_all(&main)?;
     fs::write(main.join("cgroup.procs"), std::process::id().to_string())?;
-    fs::write(folder.join("cgroup.subtree_control"), "+memory +pids")
+    fs::write(folder.join("cgroup.subtree_control"), "+memory +pids")?;
+    // Where it is not given, the sandbox says so.
+    drop(fs::write(folder.join("cgroup.subtree_control"), "+cpu"));
+    Ok(())
 }
 
 fn is_delegated(folder: &Path) -> bool {

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use backspace_init::frame::{self, LENGTH_BYTES};
-use backspace_init::protocol::{Answer, Ask, Begin, Request, Said};
+use backspace_init::protocol::{Answer, Ask, Begin, Fence, Request, Said};
 use backspace_init::stage::{self, Orders, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
@@ -43,6 +43,8 @@ pub(super) struct Belongings {
 pub(super) struct Started {
     pub(super) socket: UnixStream,
     pub(super) uppers: Uppers,
+    /// What the program inside has set around itself.
+    pub(super) fence: Fence,
 }
 
 /// The folders that hold what is changed inside.
@@ -67,8 +69,8 @@ pub(super) fn start(orders: &Orders, begin: Begin, belongings: &mut Belongings) 
         groups.take_in(child.id()).map_err(failed("put a sandbox into its control group"))?;
     }
     let complaint = child.stderr.take();
-    converse(&socket, orders, begin).and_then(|uppers| match uppers {
-        Some(uppers) => Ok(Started { socket, uppers }),
+    converse(&socket, orders, begin).and_then(|begun| match begun {
+        Some((uppers, fence)) => Ok(Started { socket, uppers, fence }),
         None => {
             // Its end of the pipe ends with it.
             belongings.end();
@@ -77,8 +79,12 @@ pub(super) fn start(orders: &Orders, begin: Begin, belongings: &mut Belongings) 
     })
 }
 
-/// Gives the folders of the changes; nothing when the other side hung up without the reason.
-fn converse(mut socket: &UnixStream, orders: &Orders, begin: Begin) -> Result<Option<Uppers>, Error> {
+/// Gives the folders of the changes and the fence; nothing when the other side hung up without the reason.
+fn converse(
+    mut socket: &UnixStream,
+    orders: &Orders,
+    begin: Begin,
+) -> Result<Option<(Uppers, Fence)>, Error> {
     let asked = "talk with the stage of a sandbox";
     let frame = frame::encode(orders).map_err(failed(asked))?;
     socket.write_all(&frame).map_err(failed(asked))?;
@@ -92,7 +98,7 @@ fn converse(mut socket: &UnixStream, orders: &Orders, begin: Begin) -> Result<Op
     // When the launcher has failed this fails too, or the answer does not come.
     drop(socket.write_all(&begin));
     match frame::read::<Answer>(&mut socket) {
-        Ok(Some(Answer { id: 0, said: Said::Ready })) => Ok(Some(uppers)),
+        Ok(Some(Answer { id: 0, said: Said::Ready(fence) })) => Ok(Some((uppers, fence))),
         Ok(Some(_)) => Err(failed(asked)(io::ErrorKind::InvalidData.into())),
         Ok(None) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),

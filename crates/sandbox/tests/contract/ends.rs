@@ -64,7 +64,7 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 /// The control groups of this process's sandboxes.
-fn groups_of(process: u32) -> Vec<PathBuf> {
+pub(crate) fn groups_of(process: u32) -> Vec<PathBuf> {
     let name = format!("backspace.{process}.");
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];

@@ -52,6 +52,7 @@ impl World {
             work_inodes_max: 2000,
             memory_bytes_max: 256 << 20,
             processes_max: 64,
+            processors_max: None,
             lifetime: Duration::from_secs(300),
             relays: Vec::new(),
             environment: Vec::new(),

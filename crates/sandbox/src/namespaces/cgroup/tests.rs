@@ -19,6 +19,19 @@ fn with_both_versions_mounted_the_one_that_has_the_controllers_is_used() {
 }
 
 #[test]
+fn processor_time_is_bounded_where_a_group_for_it_is_to_be_had() {
+    let mounts = format!("{HYBRID}36 31 0:32 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n");
+    let own = "3:cpu,cpuacct:/x\n0::/\n";
+    let folder = tempfile::tempdir().unwrap();
+    let folders = [folder.path().to_owned()];
+    let expected = Place::Processors("/sys/fs/cgroup/cpu/x".into());
+    assert_eq!(processors(&mounts, own, &folders), Ok(Some(expected)));
+    assert!(processors(HYBRID, own, &folders).unwrap_err().contains("not given"));
+    fs::write(folder.path().join("cpu.weight"), "").unwrap();
+    assert_eq!(processors(&mounts, own, &folders), Ok(None), "version 2 has it in the one group");
+}
+
+#[test]
 fn a_container_sees_its_own_group_at_the_mount() {
     let mounts = "35 31 0:31 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw,nsdelegate\n";
     let place = |own| places(mounts, own).unwrap();
@@ -37,7 +50,8 @@ fn a_version_2_group_is_divided_once_and_holds_its_owner_below() {
     divide(base.path()).unwrap();
     let read = |name: &str| fs::read_to_string(base.path().join(name)).unwrap();
     assert_eq!(read("backspace.main/cgroup.procs"), std::process::id().to_string());
-    assert_eq!(read("cgroup.subtree_control"), "+memory +pids");
+    // A file holds what was written last; the kernel's would hold all three.
+    assert_eq!(read("cgroup.subtree_control"), "+cpu");
     assert_eq!(Place::Unified(base.path().join(MAIN)).folder(), base.path());
 
     write("cgroup.subtree_control", "cpu");
@@ -50,14 +64,21 @@ fn a_version_2_group_is_divided_once_and_holds_its_owner_below() {
 #[test]
 fn bounds_go_to_the_files_of_each_version() {
     let base = tempfile::tempdir().unwrap();
-    let bounds = Bounds { memory_bytes_max: 5 << 30, processes_max: 100 };
-    let groups = Groups { folders: vec![base.path().to_owned()] };
+    let bounds = Bounds { memory_bytes_max: 5 << 30, processes_max: 100, processors_max: Some(3) };
+    let groups = Groups { folders: vec![base.path().to_owned()], processors: Ok(()) };
     let read = |name: &str| fs::read_to_string(base.path().join(name)).unwrap();
     Place::Unified(PathBuf::new()).bound(base.path(), bounds).unwrap();
     assert_eq!((read("memory.max"), read("pids.max")), ("5368709120".to_owned(), "172".to_owned()));
     Place::Memory(PathBuf::new()).bound(base.path(), bounds).unwrap();
     assert_eq!(read("memory.limit_in_bytes"), "5368709120");
-    assert!(!base.path().join("memory.swap.max").exists());
+    assert!(!base.path().join("memory.swap.max").exists() && !base.path().join("cpu.max").exists());
+    Place::Processors(PathBuf::new()).bound(base.path(), bounds).unwrap();
+    assert_eq!((read("cpu.shares"), read("cpu.cfs_quota_us")), ("512".to_owned(), "300000".to_owned()));
+    for name in ["cpu.max", "cpu.weight"] {
+        fs::write(base.path().join(name), "").unwrap();
+    }
+    Place::Unified(PathBuf::new()).bound(base.path(), bounds).unwrap();
+    assert_eq!((read("cpu.max"), read("cpu.weight")), ("300000 100000".to_owned(), "50".to_owned()));
 
     fs::write(base.path().join("memory.events"), "oom 4\noom_kill 0\n").unwrap();
     assert!(!groups.ran_out_of_memory());
