@@ -2,13 +2,14 @@
 
 mod lines;
 mod summary;
+mod words;
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
 use events::{Entry, Event, Outcome, SessionId};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt, stream};
 use session::{Sessions, SubmitError};
 
 use crate::output::{self, Usage};
@@ -40,15 +41,21 @@ pub(crate) enum Watched {
 /// # Errors
 /// When the log cannot be read, or took no last entry.
 pub(crate) async fn until_the_end(sessions: &Sessions, id: SessionId, form: Form) -> Result<Watched> {
-    let live = Live::new(form == Form::Text);
-    let stream = store::follow(sessions.store().log.clone(), id, 0);
-    let mut stream = std::pin::pin!(stream);
+    let mut live = Live::new(form == Form::Text);
+    let spoken = sessions.listen(id).filter(|_| form == Form::Text);
+    let mut spoken = spoken.map_or_else(|| stream::empty().boxed(), StreamExt::boxed);
+    let entries = store::follow(sessions.store().log.clone(), id, 0);
+    let mut entries = std::pin::pin!(entries);
     let (mut left, mut has_left) = (std::pin::pin!(sessions.left(id)), false);
     let (mut ends, mut told) = (Ends::hear()?, 0);
     loop {
         let entry = tokio::select! {
             biased;
-            entry = stream.next() => entry,
+            entry = entries.next() => entry,
+            Some(heard) = spoken.next() => {
+                live.hear(&heard.piece);
+                continue;
+            }
             () = &mut left, if !has_left => {
                 has_left = true;
                 let state = sessions.state(id).await.context("cannot read the session's log")?;
@@ -72,7 +79,7 @@ pub(crate) async fn until_the_end(sessions: &Sessions, id: SessionId, form: Form
         };
         let Some(entry) = entry else { return Err(anyhow!("the session's log ended without a last entry")) };
         let entry = entry.context("cannot read the session's log")?;
-        show(&entry, form, &live);
+        show(&entry, form, &mut live);
         if let Event::SessionEnded(ended) = &entry.event {
             live.finish();
             if form == Form::Text {
@@ -83,7 +90,7 @@ pub(crate) async fn until_the_end(sessions: &Sessions, id: SessionId, form: Form
     }
 }
 
-fn show(entry: &Entry, form: Form, live: &Live) {
+fn show(entry: &Entry, form: Form, live: &mut Live) {
     match form {
         Form::Text => live.show(entry),
         Form::Jsonl => {

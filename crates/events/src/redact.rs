@@ -49,6 +49,22 @@ impl Redactor {
         self.needles.iter().any(|needle| memchr::memmem::find(bytes, needle.as_bytes()).is_some())
     }
 
+    /// Where the part of `text` begins that more text may turn into a secret; its length when there is none. What stands
+    /// before can be redacted and told on its own.
+    pub fn open_end(&self, text: &str) -> usize {
+        let bytes = text.as_bytes();
+        let begun = |needle: &String| {
+            let first = (bytes.len() + 1).saturating_sub(needle.len());
+            (first..bytes.len()).find(|at| needle.as_bytes().starts_with(&bytes[*at..]))
+        };
+        let mut open = self.needles.iter().filter_map(begun).min().unwrap_or(bytes.len());
+        // A whole secret that reaches into that part would be cut in two.
+        while let Some(at) = self.needles.iter().find_map(|needle| reaching_over(bytes, needle, open)) {
+            open = at;
+        }
+        open
+    }
+
     /// `text` with every known secret replaced; borrowed when there was none.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut out = Cow::Borrowed(text);
@@ -59,6 +75,14 @@ impl Redactor {
         }
         out
     }
+}
+
+/// Where `needle` stands in `bytes` so that it begins before place `at` and ends behind it.
+fn reaching_over(bytes: &[u8], needle: &str, at: usize) -> Option<usize> {
+    let from = (at + 1).saturating_sub(needle.len());
+    let until = bytes.len().min((at + needle.len()).saturating_sub(1));
+    let found = memchr::memmem::find(bytes.get(from..until)?, needle.as_bytes())?;
+    Some(from + found)
 }
 
 /// What of `secret` is certain to stand in any base64 text that holds it, at each of the three alignments.
@@ -102,6 +126,26 @@ mod tests {
         let redactor = Redactor::new(["ghp_0123456789"]);
         assert!(redactor.finds(b"\xff\0ghp_0123456789\xfe"));
         assert!(!redactor.finds(b"\xff\0ghp_012345678\xfe"));
+    }
+
+    #[test]
+    fn what_may_become_a_secret_is_the_end() {
+        let redactor = Redactor::new(["abcabcab"]);
+        for (text, open) in [
+            ("", 0),
+            ("x", 1),
+            ("xa", 1),
+            ("xab", 1),
+            ("x abcab", 2),
+            ("é abcabca", 3),
+            ("abx", 3),
+            // Whole, and the end of it is a beginning again: not to be cut.
+            ("x abcabcab", 2),
+            ("abcabcab!", 9),
+        ] {
+            assert_eq!(redactor.open_end(text), open, "{text:?}");
+        }
+        assert_eq!(Redactor::default().open_end("anything"), 8);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use crate::error::Code;
 use crate::openapi;
-use crate::wire::{catalogue, fields};
+use crate::wire::{catalogue, delta, fields};
 
 /// `docs/openapi.json`.
 pub fn openapi_json() -> String {
@@ -36,9 +36,22 @@ pub fn events_markdown() -> String {
             fields_table(&mut text, schema);
         }
     }
+    text.push_str(DELTAS);
+    fields_table(&mut text, &delta::Delta::schema());
     text.push_str(OLDER_FORMS);
     text
 }
+
+const DELTAS: &str = "\
+## While the model answers
+
+`GET /v1/sessions/{id}/events` also sends what the model says before its reply is whole: server-sent events named `delta` (an `event` \
+line, no `id`), at most one write a tenth of a second or two kilobytes. Clients that read `message` events alone never see them, and \
+`POST /code` sends none. Nothing of them is kept. They come after all events that happened before, from the moment on in which a \
+client connects, and `AI Thinking` and `AI Message` take their place: drop what was collected when a `Usage` comes. A client that does \
+not keep up misses some of them, and no event. Only the process that runs a session can send them.
+
+";
 
 const OLDER_FORMS: &str = "\
 ## The final event for older clients

@@ -2,6 +2,7 @@
 
 mod access;
 mod connections;
+mod deltas;
 pub mod docs;
 mod error;
 mod idempotency;

@@ -13,6 +13,7 @@ use store::EventLog;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::deltas::Deltas;
 use crate::wire::{self, Form};
 
 /// The first entries are read before the answer begins, so that it can still say that there is no such session. Most
@@ -69,15 +70,23 @@ pub(crate) async fn open(
     Ok(Opening::At(page))
 }
 
-/// The stream of `session` that begins with `first`, the entries after place `seq`.
-pub(crate) fn respond(
-    log: Arc<dyn EventLog>,
-    session: SessionId,
-    (seq, first): (u64, Vec<Entry>),
-    form: Form,
-    streams: &Streams,
-) -> Response {
-    let body = Body::from_stream(chunks(log, session, (seq, first), form, streams.clone()));
+/// What is streamed.
+pub(crate) struct Followed {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) session: SessionId,
+    /// The place after which the stream begins.
+    pub(crate) seq: u64,
+    /// The entries after that place, as far as they are there.
+    pub(crate) first: Vec<Entry>,
+    pub(crate) form: Form,
+    /// What the model says meanwhile, for clients that want it.
+    pub(crate) deltas: Option<Deltas>,
+}
+
+/// The stream of `followed`.
+pub(crate) fn respond(followed: Followed, streams: &Streams) -> Response {
+    let session = followed.session;
+    let body = Body::from_stream(chunks(followed, streams.clone()));
     let mut response = body.into_response();
     let headers = response.headers_mut();
     for (name, value) in [
@@ -97,17 +106,15 @@ pub(crate) fn respond(
 /// The body: each event in one piece. Nothing is read ahead of the client: while it does not take a chunk, nobody asks
 /// this stream for the next one, and the entries wait in the log.
 fn chunks(
-    log: Arc<dyn EventLog>,
-    session: SessionId,
-    (seq, first): (u64, Vec<Entry>),
-    form: Form,
+    followed: Followed,
     streams: Streams,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
     async_stream::stream! {
         yield Ok(Bytes::from(format!("retry: {}\n\n", RETRY.as_millis())));
-        let mut seq = seq;
+        let Followed { log, session, mut seq, first, form, mut deltas } = followed;
         for entry in first {
             seq = entry.seq;
+            deltas.iter_mut().for_each(|deltas| deltas.entry_sent(&entry));
             if let Some(event) = wire::event_in(form, &entry) {
                 yield Ok(Bytes::from(event.to_sse()));
             }
@@ -119,8 +126,14 @@ fn chunks(
         let mut ending = false;
         loop {
             let patience = if ending { LAST_WORDS } else { streams.heartbeat };
+            // The log goes first: a reply that stands in it takes the place of what was said on the way to it.
             let next = tokio::select! {
+                biased;
                 next = tokio::time::timeout(patience, rest.next()) => next,
+                said = said(&mut deltas), if !ending => {
+                    yield Ok(Bytes::from(said));
+                    continue;
+                }
                 () = streams.closing.cancelled(), if !ending => {
                     ending = true;
                     continue;
@@ -136,12 +149,21 @@ fn chunks(
                     return;
                 }
                 Ok(Some(Ok(entry))) => {
+                    deltas.iter_mut().for_each(|deltas| deltas.entry_sent(&entry));
                     if let Some(event) = wire::event_in(form, &entry) {
                         yield Ok(Bytes::from(event.to_sse()));
                     }
                 }
             }
         }
+    }
+}
+
+/// What the model says meanwhile; nothing, for ever, for a client that does not want it.
+async fn said(deltas: &mut Option<Deltas>) -> String {
+    match deltas {
+        Some(deltas) => deltas.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ascii;
 mod catalogue;
+pub(crate) mod delta;
 mod ending;
 pub(crate) mod fields;
 mod form;

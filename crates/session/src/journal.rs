@@ -1,6 +1,7 @@
 //! Writes a session's events into the log: the one place where secrets are taken out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use events::{Event, Journal, JournalError, NewEntry, Redactor, SessionId};
@@ -18,6 +19,8 @@ pub(crate) struct SessionJournal {
     pub(crate) redactor: Arc<Redactor>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) way_out: WayOut,
+    /// The place of the last entry that was written this way.
+    pub(crate) at: Arc<AtomicU64>,
 }
 
 #[async_trait]
@@ -32,10 +35,8 @@ impl Journal for SessionJournal {
             .map(|event| self.entry(event, at_us))
             .collect::<Result<Vec<_>, _>>();
         let entries = entries.map_err(|error| JournalError(error.into()))?;
-        self.log
-            .append(self.session, self.attempt, entries)
-            .await
-            .map_err(|error| JournalError(error.into()))?;
+        let appended = self.log.append(self.session, self.attempt, entries).await;
+        self.at.fetch_max(appended.map_err(|error| JournalError(error.into()))?, Ordering::AcqRel);
         Ok(())
     }
 }

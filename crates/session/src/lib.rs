@@ -19,6 +19,7 @@ mod sessions;
 mod shelf;
 mod steps;
 mod telemetry;
+mod voice;
 mod way_out;
 
 pub use clock::{Clock, SystemClock};
@@ -26,3 +27,4 @@ pub use ports::{Egress, Forges, Identity, OpenFor, Ports};
 pub use providers::{Provider, Providers, UnknownProvider};
 pub use sessions::{Cancelled, Error, Limits, Problem, Sessions, SubmitError};
 pub use shelf::LocalShelf;
+pub use voice::{Heard, Piece};

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure::Stopped;
 use crate::journal::SessionJournal;
+use crate::voice::Voice;
 use crate::way_out::WayOut;
 use crate::{Ports, failure, sessions, steps, telemetry};
 
@@ -20,6 +21,8 @@ pub(crate) struct Story {
     pub(crate) ports: Arc<Ports>,
     pub(crate) journal: SessionJournal,
     pub(crate) cancel: CancellationToken,
+    /// What its model says while it answers.
+    pub(crate) voice: Voice,
 }
 
 /// Takes a session to its one final entry, however it goes.
@@ -98,8 +101,10 @@ impl Story {
             redactor: ports.redactor.clone(),
             clock: ports.clock.clone(),
             way_out: WayOut::default(),
+            at: Arc::default(),
         };
-        Self { id, request, ports: ports.clone(), journal, cancel: CancellationToken::new() }
+        let voice = Voice::new(journal.at.clone(), ports.redactor.clone());
+        Self { id, request, ports: ports.clone(), journal, cancel: CancellationToken::new(), voice }
     }
 
     /// When the session was asked for: the date of its commits, so that the same work gives the same commit again.

@@ -10,6 +10,7 @@ use events::{
     AttemptStarted, CancelRequested, Event, Failure, Journal as _, JournalError, Outcome, Request, SessionId,
     SessionRequested, SessionState,
 };
+use futures_util::Stream;
 use store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use tracing::{error, info};
 use crate::journal::SessionJournal;
 use crate::owner::Ownership;
 use crate::run::{self, Story};
+use crate::voice::{Heard, Voice};
 use crate::{Ports, failure, recover};
 
 /// Entries read at once when a state is folded.
@@ -63,6 +65,7 @@ struct Roll {
 struct Living {
     cancel: CancellationToken,
     journal: SessionJournal,
+    voice: Voice,
     /// Falls when the session is no longer on the roll.
     left: CancellationToken,
 }
@@ -217,6 +220,12 @@ impl Sessions {
         }
     }
 
+    /// What the model of session `id` says while it answers, from now until the session ends; nothing when this process
+    /// does not own it. A listener that does not keep up misses pieces.
+    pub fn listen(&self, id: SessionId) -> Option<impl Stream<Item = Heard> + Send + use<>> {
+        self.inner.roll().living.get(&id).map(|living| living.voice.listen())
+    }
+
     /// What a session is; nothing when there is none.
     ///
     /// # Errors
@@ -314,8 +323,8 @@ impl Inner {
         if roll.living.len() >= self.limits.running_max + self.limits.queued_max {
             return Err(SubmitError::QueueFull(self.limits.queued_max));
         }
-        let (cancel, journal) = (story.cancel.clone(), story.journal.clone());
-        roll.living.insert(story.id, Living { cancel, journal, left: CancellationToken::new() });
+        let (cancel, journal, voice) = (story.cancel.clone(), story.journal.clone(), story.voice.clone());
+        roll.living.insert(story.id, Living { cancel, journal, voice, left: CancellationToken::new() });
         Ok(Seat { inner: Arc::clone(self), id: story.id, _counted: self.tasks.token() })
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use events::{CheckPhase, EgressDecided, Entry, Event, LimitReached, Shown, escape_control};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use session::Piece;
 
+use super::words::Words;
 use crate::output;
 
 /// The last lines of a command's output; the log has all of it.
@@ -22,6 +24,8 @@ const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor:
 /// Shows entries as they come.
 pub(super) struct Live {
     bar: ProgressBar,
+    /// What the model says before its reply is whole.
+    words: Words,
 }
 
 impl Live {
@@ -34,11 +38,12 @@ impl Live {
         } else {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        Self { bar }
+        Self { bar, words: Words::default() }
     }
 
     /// Prints what `entry` tells, and says below what comes next.
-    pub(super) fn show(&self, entry: &Entry) {
+    pub(super) fn show(&mut self, entry: &Entry) {
+        self.words = Words::default();
         let text = lines(&entry.event);
         if !text.is_empty() {
             self.bar.suspend(|| output::say(text));
@@ -46,6 +51,11 @@ impl Live {
         if let Some(now) = going_on(&entry.event) {
             self.bar.set_message(now);
         }
+    }
+
+    /// Says below what the model is saying.
+    pub(super) fn hear(&mut self, piece: &Piece) {
+        self.bar.set_message(self.words.with(piece));
     }
 
     pub(super) fn finish(&self) {

@@ -14,13 +14,13 @@ use crate::world::{Bent, World, bash, calls, finish, the_fix, tool};
 const KEY: &str = "sk-canary-0123456789-abcdefghijklmnopqrst";
 
 /// Both wires of one stand-in: what is to fail, fails whoever is asked next.
-struct Fakes {
-    fake: Fake,
+pub(crate) struct Fakes {
+    pub(crate) fake: Fake,
     running: Running,
 }
 
 impl Fakes {
-    async fn start(replies: impl IntoIterator<Item = Value>) -> Self {
+    pub(crate) async fn start(replies: impl IntoIterator<Item = Value>) -> Self {
         // Whoever is asked answers under its own name.
         let unnamed = replies.into_iter().map(|mut reply| {
             reply.as_object_mut().unwrap().remove("model");
@@ -36,7 +36,7 @@ impl Fakes {
     }
 
     /// Anthropic first, OpenAI after it, and pauses of a millisecond.
-    fn bent(&self) -> Bent {
+    pub(crate) fn bent(&self) -> Bent {
         let served = |vendor: &str, model: &str| {
             Served::new(Vendors::built_in().get(vendor).unwrap(), SecretString::from(KEY), model)
         };

@@ -11,6 +11,7 @@ mod cli;
 mod crash;
 mod egress;
 mod fallback;
+mod live;
 mod recorded;
 mod story;
 mod tidy;

@@ -26,7 +26,7 @@ pub(crate) struct World {
     /// The repository as a request names it.
     pub(crate) repository: String,
     pub(crate) sessions: Sessions,
-    rules: Rules,
+    pub(crate) rules: Rules,
 }
 
 /// What may be bent before a world is made.

@@ -12,7 +12,7 @@ use crate::App;
 use crate::error::{Code, Problem, ProblemDocument};
 use crate::openapi::{EventSchema, SubmissionSchema};
 use crate::rate::Caller;
-use crate::stream::{self, Opening};
+use crate::stream::{self, Followed, Opening};
 use crate::submission::{self, Asked};
 use crate::wire::Form;
 
@@ -44,7 +44,9 @@ pub(crate) async fn code(
     let log = Arc::clone(&app.sessions.store().log);
     match stream::open(&*log, id, 0, stream::FIRST_PAGE).await? {
         Opening::At(first) => {
-            Ok(stream::respond(log, id, (0, first), Form::of_path(uri.path()), &app.streams))
+            let form = Form::of_path(uri.path());
+            let followed = Followed { log, session: id, seq: 0, first, form, deltas: None };
+            Ok(stream::respond(followed, &app.streams))
         }
         Opening::NoSession | Opening::Beyond | Opening::BehindTheEnd => {
             Err(Problem::new(Code::SessionNotFound, format!("session {id} is gone already")))

@@ -11,9 +11,10 @@ use utoipa::IntoParams;
 
 use super::parameters;
 use crate::App;
+use crate::deltas::Deltas;
 use crate::error::{Code, Problem, ProblemDocument};
 use crate::openapi::{EventSchema, EventsPageSchema};
-use crate::stream::{self, Opening};
+use crate::stream::{self, Followed, Opening};
 use crate::wire::{self, Form};
 
 /// Events in a page, when the caller does not say.
@@ -35,7 +36,8 @@ pub(crate) struct Place {
 /// Follow a session, or read its events
 ///
 /// With `Accept: text/event-stream` the events come as they happen, from `Last-Event-ID` or `after` on, until the final
-/// one; 204 when that was seen already. Otherwise as a page of JSON.
+/// one; 204 when that was seen already. Otherwise as a page of JSON. While the model answers, server-sent events named
+/// `delta`, without an id, bring what it says so far; they are not kept, and a client may pass them over.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}/events", tag = "sessions",
     params(("id" = String, Path, description = "The session's id"), Place,
@@ -62,7 +64,11 @@ pub(crate) async fn events(
     }
     let log = Arc::clone(&app.sessions.store().log);
     match stream::open(&*log, id, after, stream::FIRST_PAGE).await? {
-        Opening::At(first) => Ok(stream::respond(log, id, (after, first), Form::Own, &app.streams)),
+        Opening::At(first) => {
+            let deltas = app.sessions.listen(id).map(|heard| Deltas::new(heard, after));
+            let followed = Followed { log, session: id, seq: after, first, form: Form::Own, deltas };
+            Ok(stream::respond(followed, &app.streams))
+        }
         // For a browser the only answer after which it does not come back.
         Opening::BehindTheEnd => Ok(StatusCode::NO_CONTENT.into_response()),
         Opening::Beyond => Err(beyond(after)),

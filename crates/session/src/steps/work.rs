@@ -60,7 +60,7 @@ pub(crate) async fn work(
     );
     let bench = Bench {
         models: &models,
-        live: &model::Unheard,
+        live: &story.voice,
         sandbox,
         checkpoint: &keeper,
         journal: &story.journal,
