@@ -1,4 +1,4 @@
-//! A strict stand-in for the model providers: both wires on one port, answers from a recording.
+//! A strict stand-in for the model providers: all wires on one port, answers from a recording.
 //!
 //! It refuses what the real ones refuse, in their words, and knows no session: which reply is due follows from the
 //! number of replies in the request. Tests look at what it was asked, and tell it to fail.
@@ -8,6 +8,7 @@ mod chat_completions;
 mod fault;
 mod recording;
 mod refusal;
+mod responses;
 mod seal;
 mod sse;
 
@@ -45,9 +46,19 @@ pub struct Fake(Arc<Inner>);
 struct Inner {
     recording: Recording,
     latency: Duration,
+    organization: Organization,
     /// What becomes of the next requests; nothing stands for a proper answer.
     faults: Mutex<VecDeque<Option<Fault>>>,
     log: Mutex<VecDeque<Asked>>,
+}
+
+/// Whether OpenAI knows who is behind a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Organization {
+    /// It does.
+    Verified,
+    /// It does not, and shows no summaries of thoughts.
+    Unverified,
 }
 
 /// A request that the stand-in was sent; without its headers, and so without a key.
@@ -69,7 +80,17 @@ impl Fake {
 
     /// The same, `latency` after each request, beside what the recording asks for.
     pub fn with_latency(recording: Recording, latency: Duration) -> Self {
-        Self(Arc::new(Inner { recording, latency, faults: Mutex::default(), log: Mutex::default() }))
+        Self::of(recording, latency, Organization::Verified)
+    }
+
+    /// One whose key belongs to `organization`.
+    pub fn for_organization(recording: Recording, organization: Organization) -> Self {
+        Self::of(recording, Duration::ZERO, organization)
+    }
+
+    fn of(recording: Recording, latency: Duration, organization: Organization) -> Self {
+        let (faults, log) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { recording, latency, organization, faults, log }))
     }
 
     /// Lets a coming request fail: the next one, or the one after those that are to fail already.
@@ -122,7 +143,7 @@ impl Running {
         format!("http://{}", self.address)
     }
 
-    /// The base URL for OpenAI's wire.
+    /// The base URL for both of OpenAI's wires.
     pub fn openai_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
@@ -146,6 +167,7 @@ pub async fn serve(
     let router = Router::new()
         .route("/v1/messages", post(messages))
         .route("/v1/chat/completions", post(chat))
+        .route("/v1/responses", post(respond))
         .route("/v1/models", get(models))
         .fallback(nowhere)
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
@@ -176,6 +198,15 @@ async fn chat(State(fake): State<Fake>, headers: HeaderMap, body: Bytes) -> Resp
     answer
 }
 
+async fn respond(State(fake): State<Fake>, headers: HeaderMap, body: Bytes) -> Response {
+    let answer = match responses::answer(&fake, &headers, &body).await {
+        Ok(answer) => answer,
+        Err(refusal) => refusal.into_openai(),
+    };
+    fake.remember("/v1/responses", &body, answer.status());
+    answer
+}
+
 /// The models of the recording, in the form of the wire that the headers belong to.
 async fn models(State(fake): State<Fake>, headers: HeaderMap) -> Response {
     let names = fake.0.recording.models();
@@ -199,6 +230,10 @@ async fn nowhere(headers: HeaderMap) -> Response {
 impl Fake {
     fn recording(&self) -> &Recording {
         &self.0.recording
+    }
+
+    fn organization(&self) -> Organization {
+        self.0.organization
     }
 
     fn next_fault(&self) -> Option<Fault> {

@@ -12,6 +12,7 @@ mod live;
 mod origin;
 mod raw_object;
 mod refusal;
+mod responses;
 mod retry;
 mod scripted;
 mod stream;
@@ -83,8 +84,8 @@ pub fn open(config: &Config) -> Result<Box<dyn Model>, Error> {
             }
             match served.protocol() {
                 Protocol::Anthropic => anthropic::open(served),
-                // Whoever speaks Responses speaks the older wire as well.
-                Protocol::Responses | Protocol::ChatCompletions => chat_completions::open(served),
+                Protocol::Responses => responses::open(served),
+                Protocol::ChatCompletions => chat_completions::open(served),
             }
         }
         Config::Scripted(config) => scripted::open(config),

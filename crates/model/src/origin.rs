@@ -5,6 +5,8 @@
 pub enum Wire {
     /// Anthropic's Messages API.
     Anthropic,
+    /// OpenAI's Responses API.
+    Responses,
     /// OpenAI's Chat Completions API.
     ChatCompletions,
     /// A recording; nothing is ever sent back to it.
@@ -17,6 +19,7 @@ impl Wire {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Anthropic => "anthropic",
+            Self::Responses => "responses",
             Self::ChatCompletions => "chat_completions",
             Self::Scripted => "scripted",
         }

@@ -157,7 +157,9 @@ impl Told {
     /// The status that the error would have had at the head of an answer.
     fn status(&self) -> u16 {
         let by_word = self.words.iter().find_map(|word| match word.as_str() {
-            "invalid_request_error" | "invalid_prompt" => Some(400),
+            "invalid_request_error" | "invalid_prompt" | "bio_policy" | "data_residency_mismatch" => {
+                Some(400)
+            }
             "authentication_error" | "invalid_api_key" => Some(401),
             "insufficient_quota" | "billing_error" => Some(402),
             "permission_error" => Some(403),
@@ -169,7 +171,7 @@ impl Told {
     }
 }
 
-/// Reads `{"error":{"type","message","code"}}`, which both wires and most servers that speak them use, or `{"error":"…"}`.
+/// Reads `{"error":{"type","message","code"}}`, which all wires and most servers that speak them use, or `{"error":"…"}`.
 fn parse_error(body: &str) -> Option<Told> {
     #[derive(Deserialize)]
     struct Body {

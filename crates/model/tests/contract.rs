@@ -1,11 +1,11 @@
-//! What every model does alike: both wires against a strict stand-in, and a recording.
+//! What every model does alike: all wires against a strict stand-in, and a recording.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fakes::model::{Asked, Fake, Fault, Recording, Running};
+use fakes::model::{Asked, Fake, Fault, Organization, Recording, Running};
 use model::{
     Breakers, Chain, Config, Conversation, Error, Message, Model, Notice, Part, Policy, Protocol, Reply,
     ScriptedConfig, Served, Stop, ToolResult, ToolSpec, Unheard, Vendors,
@@ -29,13 +29,15 @@ const TASK: &[&str] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Backend {
     Anthropic,
+    Responses,
     ChatCompletions,
     Scripted,
 }
 
 /// Those that speak over a wire.
-const WIRES: [Backend; 2] = [Backend::Anthropic, Backend::ChatCompletions];
-const ALL: [Backend; 3] = [Backend::Anthropic, Backend::ChatCompletions, Backend::Scripted];
+const WIRES: [Backend; 3] = [Backend::Anthropic, Backend::Responses, Backend::ChatCompletions];
+const ALL: [Backend; 4] =
+    [Backend::Anthropic, Backend::Responses, Backend::ChatCompletions, Backend::Scripted];
 
 /// A backend with a recording behind it.
 struct Bench {
@@ -56,6 +58,7 @@ impl Bench {
     fn config(&self) -> Config {
         match self.backend {
             Backend::Anthropic => anthropic(&self.running.anthropic_url()),
+            Backend::Responses => responses(&self.running.openai_url()),
             Backend::ChatCompletions => chat_completions(&self.running.openai_url()),
             Backend::Scripted => {
                 Config::Scripted(ScriptedConfig { name: "recording".to_owned(), text: self.text.clone() })
@@ -80,6 +83,10 @@ impl Bench {
 
 fn anthropic(base_url: &str) -> Config {
     served("anthropic", "claude-opus-5-5", Protocol::Anthropic, base_url)
+}
+
+fn responses(base_url: &str) -> Config {
+    served("openai", "gpt-5", Protocol::Responses, base_url)
 }
 
 fn chat_completions(base_url: &str) -> Config {
@@ -183,15 +190,24 @@ async fn replies_go_back_byte_for_byte_and_the_past_never_changes() {
             assert!(open.starts_with(&before), "{backend:?}: request {n} changed the past");
             before = open.to_owned();
             for reply in &replies[..n] {
-                assert!(
-                    plain.contains(reply.raw.get()),
-                    "{backend:?}: {} is not in request {n}",
-                    reply.raw.get()
-                );
+                // A reply of several items is a list here, and the list goes on there.
+                let sent_back = match backend {
+                    Backend::Responses => reply.raw.get().trim_start_matches('[').trim_end_matches(']'),
+                    Backend::Anthropic | Backend::ChatCompletions | Backend::Scripted => reply.raw.get(),
+                };
+                assert!(plain.contains(sent_back), "{backend:?}: {sent_back} is not in request {n}");
             }
         }
-        if backend == Backend::Anthropic {
+        if backend != Backend::ChatCompletions {
             assert!(before.contains(r#"{"type":"brand_new_block","z":1.50,"a":[ ]}"#));
+        }
+        if backend == Backend::Responses {
+            assert!(before.contains(r#""encrypted_content":"c2lnbmF0dXJl."#), "{before}");
+            assert!(
+                before.contains(r#"{"type":"function_call_output","call_id":"t4","output":"result of t4"}"#)
+            );
+        }
+        if backend == Backend::Anthropic {
             assert!(before.contains(r#""thinking":"Look first. 😀""#));
             assert!(before.contains(r#""signature":"c2lnbmF0dXJl."#));
             assert!(before.contains(r#""input":{"command": "ls -la","n":1.0}"#));
@@ -219,6 +235,18 @@ async fn a_session_taken_up_by_another_process_goes_on_with_the_same_bytes() {
         let sent = bench.sent();
         assert_eq!(sent.last(), sent.iter().rev().nth(1), "{backend:?}");
     }
+}
+
+#[tokio::test]
+async fn thoughts_that_may_not_be_shown_are_not_asked_for_again() {
+    let fake = Fake::for_organization(Recording::parse(&TASK.join("\n")).unwrap(), Organization::Unverified);
+    let running = fake.start().await.unwrap();
+    let model = model::open(&responses(&running.openai_url())).unwrap();
+    let replies = work(&*model, &mut conversation()).await;
+    assert_eq!(replies[0].parts, [Part::Text("I look.".to_owned())]);
+    let statuses: Vec<u16> = fake.asked().iter().map(|asked| asked.status).collect();
+    assert_eq!(statuses, [400, 200, 200, 200, 200, 200]);
+    assert!(fake.asked().last().unwrap().body.contains(r#""encrypted_content":"c2lnbmF0dXJl."#));
 }
 
 #[tokio::test]
@@ -389,7 +417,7 @@ async fn a_key_follows_no_redirect() {
     let answer =
         format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}/\r\ncontent-length: 0\r\n\r\n");
     let (url, _) = canned(answer.leak()).await.unwrap();
-    for config in [anthropic(&url), chat_completions(&url)] {
+    for config in [anthropic(&url), responses(&url), chat_completions(&url)] {
         let error = model::open(&config).unwrap().reply(&conversation(), &Unheard).await.unwrap_err();
         assert!(matches!(error, Error::Refused { status: 307, .. }), "{error:?}");
     }
@@ -401,7 +429,7 @@ async fn answers_that_are_no_stream_and_servers_that_are_gone_are_told_apart() {
     let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\noops";
     let (url, _) = canned(page).await.unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    for open in [anthropic, chat_completions] {
+    for open in [anthropic, responses, chat_completions] {
         let error = model::open(&open(&url)).unwrap().reply(&conversation(), &Unheard).await.unwrap_err();
         assert!(
             matches!(&error, Error::Protocol { message, .. } if message.contains("text/html")),

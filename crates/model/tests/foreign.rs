@@ -24,6 +24,7 @@ const BUDGETED: &str = "claude-haiku-4-5";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Writer {
     Anthropic,
+    Responses,
     ChatCompletions,
     /// Somebody whose form no wire knows.
     Other,
@@ -33,6 +34,7 @@ impl Writer {
     fn origin(self) -> Origin {
         let (wire, provider, model) = match self {
             Self::Anthropic => (Wire::Anthropic, "anthropic", CLAUDE),
+            Self::Responses => (Wire::Responses, "openai", "gpt-5"),
             Self::ChatCompletions => (Wire::ChatCompletions, "openai", "gpt-5"),
             Self::Other => (Wire::Scripted, "scripted", "story"),
         };
@@ -61,6 +63,13 @@ impl Writer {
                 }
                 message
             }
+            Self::Responses => {
+                let said = json!({"type": "message", "role": "assistant", "content": text});
+                let calls = calls.iter().map(|call| {
+                    json!({"type": "function_call", "call_id": call.id, "name": "bash", "arguments": call.arguments})
+                });
+                [said].into_iter().chain(calls).collect()
+            }
             Self::Other => json!("in a form of its own"),
         };
         RawValue::from_string(message.to_string()).unwrap()
@@ -80,7 +89,12 @@ struct Turn {
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
-    let writer = prop_oneof![Just(Writer::Anthropic), Just(Writer::ChatCompletions), Just(Writer::Other)];
+    let writer = prop_oneof![
+        Just(Writer::Anthropic),
+        Just(Writer::Responses),
+        Just(Writer::ChatCompletions),
+        Just(Writer::Other)
+    ];
     let text = prop_oneof!["[ \n]{0,2}", "\\PC{0,12}", Just("He said \"\u{0}\".".to_owned())];
     let part = (any::<bool>(), text)
         .prop_map(|(thought, text)| if thought { Part::Thought(text) } else { Part::Text(text) });
@@ -117,7 +131,7 @@ fn conversation(turns: Vec<Turn>) -> Conversation {
     conversation.push(Message::User("Do it.".to_owned()));
     for (n, turn) in turns.into_iter().enumerate() {
         let own = |c: usize, id: String| match turn.writer {
-            Writer::Anthropic | Writer::ChatCompletions => format!("own_{n}_{c}"),
+            Writer::Anthropic | Writer::Responses | Writer::ChatCompletions => format!("own_{n}_{c}"),
             Writer::Other => id,
         };
         let calls = turn.calls.into_iter().enumerate().map(|(c, (id, name, arguments))| ToolCall {
@@ -171,9 +185,13 @@ impl Bench {
         Config::Served(served("anthropic", model).at(self.running.anthropic_url()))
     }
 
-    fn gpt(&self) -> Config {
-        let served = served("openai", "gpt-5").speaking(Protocol::ChatCompletions);
-        Config::Served(served.at(self.running.openai_url()))
+    fn gpt(&self, protocol: Protocol) -> Config {
+        Config::Served(served("openai", "gpt-5").speaking(protocol).at(self.running.openai_url()))
+    }
+
+    /// A model behind each wire.
+    fn everybody(&self, claude: &str) -> [Config; 3] {
+        [self.claude(claude), self.gpt(Protocol::Responses), self.gpt(Protocol::ChatCompletions)]
     }
 
     /// Asks with `conversation`; the stand-in must take it.
@@ -194,7 +212,7 @@ fn any_history_is_taken_by_every_wire() {
     let bench = Bench::new();
     proptest!(ProptestConfig::with_cases(96), |(turns in prop::collection::vec(turn(), 0..REPLIES_MAX))| {
         let conversation = conversation(turns);
-        for config in [bench.claude(CLAUDE), bench.gpt()] {
+        for config in bench.everybody(CLAUDE) {
             bench.ask(&config, &conversation);
         }
     });
@@ -214,7 +232,7 @@ fn what_was_said_and_done_is_kept_and_what_was_thought_is_not() {
         told: None,
     };
     let mut conversation = conversation(vec![turn]);
-    for config in [bench.claude(BUDGETED), bench.gpt()] {
+    for config in bench.everybody(BUDGETED) {
         bench.ask(&config, &conversation);
     }
     let sent: Vec<String> = bench.fake.asked().into_iter().map(|asked| asked.body).collect();
@@ -232,7 +250,14 @@ fn what_was_said_and_done_is_kept_and_what_was_thought_is_not() {
         r#"{"id":"x00000001","type":"function","function":{"name":"bash","arguments":"{\"INVALID_JSON\":\"{\\\"a\"}"}}]},"#,
         r#"{"role":"tool","tool_call_id":"x00000000","content":"done"},{"role":"tool","tool_call_id":"x00000001","content":"done"}"#
     );
-    assert!(sent[1].contains(chat), "{}", sent[1]);
+    assert!(sent[2].contains(chat), "{}", sent[2]);
+    let items = concat!(
+        r#"{"type":"message","role":"assistant","content":"I look."},"#,
+        r#"{"type":"function_call","call_id":"x00000000","name":"no_such","arguments":"{\"a\": 1.0}"},"#,
+        r#"{"type":"function_call","call_id":"x00000001","name":"bash","arguments":"{\"INVALID_JSON\":\"{\\\"a\"}"},"#,
+        r#"{"type":"function_call_output","call_id":"x00000000","output":"done"},{"type":"function_call_output","call_id":"x00000001","output":"done"}"#
+    );
+    assert!(sent[1].contains(items), "{}", sent[1]);
     assert!(sent.iter().all(|body| !body.contains("Hm.")));
 
     // A budget for thinking is refused in a turn that did not begin with thinking; the next turn has it again.

@@ -30,7 +30,7 @@ enum Which {
     FakeForge(FakeForge),
 }
 
-/// A model server that speaks both wires and rejects what the real ones reject; its replies come from a recording.
+/// A model server that speaks all wires and rejects what the real ones reject; its replies come from a recording.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  backspace dev fake-model --port 9001 examples/simple-api/replies.jsonl")]
 struct FakeModel {
@@ -78,6 +78,9 @@ async fn fake_model(asked: FakeModel) -> Result<ExitCode> {
     let address = listener.local_addr().context("cannot tell the port")?;
     output::result(format_args!("ANTHROPIC_BASE_URL=http://{address} ANTHROPIC_API_KEY=any-key"));
     output::result(format_args!("OPENAI_BASE_URL=http://{address}/v1 OPENAI_API_KEY=any-key"));
+    output::result(format_args!(
+        "OPENAI_BASE_URL=http://{address}/v1 OPENAI_API_KEY=any-key OPENAI_WIRE=responses"
+    ));
     output::say("Plays the recording to every new conversation; Ctrl-C ends it.");
     fakes::model::serve(listener, Fake::new(recording), interrupted()).await.context("cannot serve")?;
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! The real binary over both strict stand-ins: real HTTP, real git over HTTP, both model wires; and no key or token in
+//! The real binary over both strict stand-ins: real HTTP, real git over HTTP, all model wires; and no key or token in
 //! anything it leaves.
 
 use std::path::{Path, PathBuf};
@@ -80,7 +80,11 @@ async fn a_pull_request_without_a_secret(wire: &str) {
         "anthropic" => {
             vec![("ANTHROPIC_BASE_URL", model.anthropic_url()), ("ANTHROPIC_API_KEY", KEY.to_owned())]
         }
-        _ => vec![("OPENAI_BASE_URL", model.openai_url()), ("OPENAI_API_KEY", KEY.to_owned())],
+        wire => vec![
+            ("OPENAI_BASE_URL", model.openai_url()),
+            ("OPENAI_API_KEY", KEY.to_owned()),
+            ("OPENAI_WIRE", wire.to_owned()),
+        ],
     };
     let done = run(home.path().to_owned(), &forge, settings).await;
     let out = String::from_utf8_lossy(&done.stdout).into_owned();
@@ -118,7 +122,12 @@ async fn the_anthropic_wire_leads_to_a_pull_request_without_a_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chat_wire_leads_to_a_pull_request_without_a_secret() {
-    a_pull_request_without_a_secret("openai").await;
+    a_pull_request_without_a_secret("chat").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_responses_wire_leads_to_a_pull_request_without_a_secret() {
+    a_pull_request_without_a_secret("responses").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

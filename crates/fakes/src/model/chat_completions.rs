@@ -2,6 +2,8 @@
 
 mod rules;
 
+pub(super) use rules::{flag, known_fields, text, wrong_type};
+
 use axum::Json;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};

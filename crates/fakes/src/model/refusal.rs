@@ -13,12 +13,14 @@ pub(super) struct Refusal {
     message: String,
     /// The field that is wrong, for OpenAI's shape.
     param: Option<String>,
+    /// The code, where it is not the one of the status, for OpenAI's shape.
+    code: Option<&'static str>,
     headers: Vec<(&'static str, String)>,
 }
 
 impl Refusal {
     pub(super) fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, message: message.into(), param: None, headers: Vec::new() }
+        Self { status, kind, message: message.into(), param: None, code: None, headers: Vec::new() }
     }
 
     /// The request is wrong.
@@ -29,6 +31,11 @@ impl Refusal {
     /// The request is wrong in one field.
     pub(super) fn at(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self { param: Some(param.into()), ..Self::invalid(message) }
+    }
+
+    /// The same with a code of its own.
+    pub(super) fn coded(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
     }
 
     /// The failure that a test asked for.
@@ -59,11 +66,11 @@ impl Refusal {
 
     /// `{"error":{"message","type","param","code"}}`.
     pub(super) fn into_openai(self) -> Response {
-        let code = match self.status {
+        let code = self.code.or(match self.status {
             401 => Some("invalid_api_key"),
             429 => Some("rate_limit_exceeded"),
             _ => None,
-        };
+        });
         let kind = match self.status {
             401 => "invalid_request_error",
             429 => "requests",

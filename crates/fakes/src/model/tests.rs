@@ -1,4 +1,6 @@
-//! What the stand-in refuses and how it answers, on both wires.
+//! What the stand-in refuses and how it answers, on all wires.
+
+mod responses;
 
 use serde_json::{Value, json};
 
@@ -21,7 +23,10 @@ struct Client {
 
 impl Client {
     async fn new() -> Self {
-        let fake = Fake::new(Recording::parse(RECORDING).unwrap());
+        Self::of(Fake::new(Recording::parse(RECORDING).unwrap())).await
+    }
+
+    async fn of(fake: Fake) -> Self {
         let running = fake.start().await.unwrap();
         Self { fake, running, http: reqwest::Client::builder().no_proxy().build().unwrap() }
     }
@@ -34,6 +39,11 @@ impl Client {
 
     async fn openai(&self, body: &Value) -> (u16, String) {
         let url = format!("{}/chat/completions", self.running.openai_url());
+        Self::send(self.http.post(url).bearer_auth("k"), body).await
+    }
+
+    async fn responses(&self, body: &Value) -> (u16, String) {
+        let url = format!("{}/responses", self.running.openai_url());
         Self::send(self.http.post(url).bearer_auth("k"), body).await
     }
 
@@ -249,7 +259,11 @@ async fn openai_requests_that_are_not_in_order_are_refused() {
 async fn keys_are_asked_for_and_never_kept() {
     let client = Client::new().await;
     let base = client.running.anthropic_url();
-    for (path, shape) in [("messages", "authentication_error"), ("chat/completions", "invalid_api_key")] {
+    for (path, shape) in [
+        ("messages", "authentication_error"),
+        ("chat/completions", "invalid_api_key"),
+        ("responses", "invalid_api_key"),
+    ] {
         let request = client.http.post(format!("{base}/v1/{path}"));
         let (status, answer) = Client::send(request, &json!({})).await;
         assert_eq!(status, 401);

@@ -204,7 +204,8 @@ impl Served {
     pub(crate) fn origin(&self) -> Origin {
         let wire = match self.manners.protocol {
             Protocol::Anthropic => Wire::Anthropic,
-            Protocol::Responses | Protocol::ChatCompletions => Wire::ChatCompletions,
+            Protocol::Responses => Wire::Responses,
+            Protocol::ChatCompletions => Wire::ChatCompletions,
         };
         Origin { wire, provider: self.provider().to_owned(), model: self.model.clone() }
     }

@@ -257,7 +257,7 @@ fn unanswered(n: usize, ids: &[&str]) -> Refusal {
     Refusal::at(format!("messages.[{n}].role"), message)
 }
 
-fn known_fields(object: &Value, at: &str, known: &[&str]) -> Result<(), Refusal> {
+pub(in crate::model) fn known_fields(object: &Value, at: &str, known: &[&str]) -> Result<(), Refusal> {
     let fields = object.as_object().ok_or_else(|| wrong_type(at, "an object", object))?;
     match fields.keys().find(|field| !known.contains(&field.as_str())) {
         Some(field) => {
@@ -268,14 +268,14 @@ fn known_fields(object: &Value, at: &str, known: &[&str]) -> Result<(), Refusal>
     }
 }
 
-fn flag(object: &Map<String, Value>, name: &str) -> Result<bool, Refusal> {
+pub(in crate::model) fn flag(object: &Map<String, Value>, name: &str) -> Result<bool, Refusal> {
     match object.get(name) {
         None | Some(Value::Null) => Ok(false),
         Some(value) => value.as_bool().ok_or_else(|| wrong_type(name, "a boolean", value)),
     }
 }
 
-fn wrong_type(param: &str, expected: &str, got: &Value) -> Refusal {
+pub(in crate::model) fn wrong_type(param: &str, expected: &str, got: &Value) -> Refusal {
     let got = match got {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -287,6 +287,6 @@ fn wrong_type(param: &str, expected: &str, got: &Value) -> Refusal {
     Refusal::at(param, format!("Invalid type for '{param}': expected {expected}, but got {got} instead."))
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub(in crate::model) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
