@@ -2,7 +2,9 @@
 //!
 //! Knows no forge and holds no token: what leaves the sandbox is somebody else's business.
 
+mod ask;
 mod circles;
+mod context;
 mod limits;
 mod meter;
 mod notice;
@@ -87,6 +89,18 @@ pub enum Error {
     /// The model does not reply.
     #[error(transparent)]
     Model(#[from] model::Error),
+    /// The task alone is too long for the model.
+    #[error(
+        "the task and the rules take about {needed} tokens, and {model} has room for {tokens} beside its reply"
+    )]
+    ContextTooSmall {
+        /// The model.
+        model: String,
+        /// What it has room for.
+        tokens: u64,
+        /// What is needed at least.
+        needed: u64,
+    },
     /// The sandbox is gone or broken.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),

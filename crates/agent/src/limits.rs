@@ -154,6 +154,9 @@ impl From<Reached> for LimitReached {
 }
 
 impl Spent {
+    /// A turn that uses nothing else.
+    pub(crate) const TURN: Self = Self { turns: 1, tokens: 0, usd: Some(0.0) };
+
     /// What `totals` say, with `turns` replies.
     pub(crate) fn new(turns: u32, totals: &Usage) -> Self {
         Self { turns, tokens: totals.tokens(), usd: totals.usd }

@@ -33,11 +33,9 @@ pub struct Instructions {
     pub text: String,
 }
 
-/// A conversation that begins with `brief`.
-pub(crate) fn begin(brief: &Brief) -> Conversation {
-    let mut conversation = Conversation::new(SYSTEM.to_owned(), tools::specs());
-    conversation.push(model::Message::User(task(brief)));
-    conversation
+/// A conversation for `brief`, and its first message.
+pub(crate) fn begin(brief: &Brief) -> (Conversation, String) {
+    (Conversation::new(SYSTEM.to_owned(), tools::specs()), task(brief))
 }
 
 /// How many bytes of ours every first request holds before the repository's own text.

@@ -1,17 +1,16 @@
 //! The loop: ask the model, run the tools, until it finishes or a limit is reached.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use events::{AgentTold, Event, Limit, LimitReached, Said, Thought};
+use model::{Part, Reply};
 
-use events::{AgentBriefed, AgentTold, Event, Limit, LimitReached, ModelReplied, Said, Thought};
-use model::{Conversation, Message, Notice, Part, Reply};
-
+use crate::ask::{Answer, ask};
 use crate::circles::{Circles, Course};
+use crate::context::{self, Context};
 use crate::limits::Spent;
 use crate::meter::Meter;
-use crate::prompt::{self, Brief};
+use crate::prompt::Brief;
 use crate::silence::{Heard, Silence};
-use crate::{Bench, Error, Limits, Stop, notice, tools};
+use crate::{Bench, Error, Limits, Stop, tools};
 
 /// What every call of a reply that was cut is told: the last may lack half its arguments, the others belong to it.
 const CUT: &str = "Not run: your reply was cut off at the output limit, and the arguments of its calls may be \
@@ -22,32 +21,43 @@ const CUT: &str = "Not run: your reply was cut off at the output limit, and the 
 /// # Errors
 /// [`Error`] is what the agent cannot help: a model that does not answer, a sandbox that is gone.
 pub async fn work(brief: &Brief, bench: &Bench<'_>, limits: &Limits) -> Result<Stop, Error> {
-    let mut conversation = prompt::begin(brief);
-    bench.journal.record(vec![briefed(&conversation, brief, limits)]).await?;
+    let mut context = Context::begin(brief);
+    bench.journal.record(vec![context.briefed(limits.bounds())]).await?;
     let (mut meter, mut circles, mut silence) = (Meter::new(limits), Circles::default(), Silence::default());
-    let next = Spent { turns: 1, tokens: 0, usd: Some(0.0) };
     loop {
+        let model = bench.models.model();
+        let is_full = context.is_full(model);
+        // How much a turn uses after room was made for it is known then.
+        let next = if is_full { Spent::TURN } else { context.next(model.facts()) };
         if let Some(reached) = meter.reached(&next) {
             return stop_at(bench, reached.into()).await;
         }
-        if let Some(warning) = meter.warning(&next) {
-            tell(&mut conversation, bench, warning).await?;
-        }
-        let Some(reply) = ask(&conversation, bench, limits, &mut meter).await? else {
-            if bench.cancel.is_cancelled() {
-                return Ok(Stop::Cancelled);
-            }
+        if is_full {
+            context::make_room(&mut context, bench, limits, &mut meter).await?;
             continue;
+        }
+        if let Some(warning) = meter.warning(&next) {
+            tell(&mut context, bench, warning).await?;
+        }
+        let reply = match heard(&mut context, bench, limits, &mut meter).await {
+            Ok(Some(reply)) => reply,
+            Ok(None) if bench.cancel.is_cancelled() => return Ok(Stop::Cancelled),
+            Ok(None) => continue,
+            Err(Error::Model(error @ model::Error::ContextFull { .. })) => {
+                context::refused(&mut context, bench, error).await?;
+                continue;
+            }
+            Err(error) => return Err(error),
         };
-        conversation.push(Message::Assistant(reply.clone()));
         match silence.after(&reply) {
             Heard::Calls => {}
             Heard::CutCalls => {
-                conversation.push(Message::Results(tools::run_none(&reply.calls, CUT, bench).await?));
+                let results = tools::run_none(&reply.calls, CUT, bench).await?;
+                context.ran(&reply.calls, results);
                 continue;
             }
             Heard::Nothing(text) => {
-                tell(&mut conversation, bench, text).await?;
+                tell(&mut context, bench, text).await?;
                 continue;
             }
             Heard::LastWord(finish) => return Ok(Stop::Finished(finish)),
@@ -58,10 +68,10 @@ pub async fn work(brief: &Brief, bench: &Bench<'_>, limits: &Limits) -> Result<S
             return Ok(stop);
         }
         let course = circles.after(&reply.calls, &ran.results);
-        conversation.push(Message::Results(ran.results));
+        context.ran(&reply.calls, ran.results);
         match course {
             Course::Straight => {}
-            Course::Circling(text) => tell(&mut conversation, bench, text).await?,
+            Course::Circling(text) => tell(&mut context, bench, text).await?,
             Course::Stuck(about) => return stop_at(bench, stuck(about)).await,
         }
     }
@@ -79,64 +89,30 @@ fn stuck(about: String) -> LimitReached {
 }
 
 /// Tells the model what no call of its asked for.
-async fn tell(conversation: &mut Conversation, bench: &Bench<'_>, text: String) -> Result<(), Error> {
+async fn tell(context: &mut Context, bench: &Bench<'_>, text: String) -> Result<(), Error> {
     bench.journal.record(vec![Event::AgentTold(AgentTold { text: text.clone() })]).await?;
-    conversation.push(Message::User(text));
+    context.tell(text);
     Ok(())
 }
 
-/// The model's next reply, written down; nothing when the session was cancelled or its time is up.
-async fn ask(
-    conversation: &Conversation,
+/// The model's next reply, written down with what people are shown of it; nothing when the session was cancelled or its
+/// time is up.
+async fn heard(
+    context: &mut Context,
     bench: &Bench<'_>,
     limits: &Limits,
     meter: &mut Meter<'_>,
 ) -> Result<Option<Reply>, Error> {
-    let asked = Instant::now();
-    // Tokens are counted in the middle of asking as well: those of replies that broke off.
-    let meter = Mutex::new(meter);
-    let metered = || meter.lock().unwrap_or_else(PoisonError::into_inner);
-    let on_notice = async |notice: Notice| {
-        let event = notice::event(notice, |usage| metered().count(usage));
-        bench.journal.record(vec![event]).await.map_err(Error::from)
+    let Some(Answer { reply, replied }) = ask(context.conversation(), bench, limits, meter).await? else {
+        return Ok(None);
     };
-    let reply = tokio::select! {
-        reply = bench.models.ask(conversation, bench.live, on_notice) => reply?,
-        () = bench.cancel.cancelled() => return Ok(None),
-        () = tokio::time::sleep_until(limits.deadline()) => return Ok(None),
-    };
-    let usage = notice::usage(&reply.usage);
-    let totals = metered().count(&usage);
-    metered().turn();
-    let mut events = vec![Event::ModelReplied(ModelReplied {
-        provider: reply.origin.provider.clone(),
-        model: reply.model.clone(),
-        wire: Some(reply.origin.wire.as_str().to_owned()),
-        asked: Some(reply.origin.model.clone()),
-        raw: reply.raw.clone(),
-        stop: reply.stop.as_str().to_owned(),
-        usage,
-        totals,
-        duration_ms: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX),
-    })];
+    meter.turn();
+    let mut events = vec![Event::ModelReplied(replied)];
     events.extend(reply.parts.iter().cloned().map(|part| match part {
         Part::Thought(text) => Event::Thought(Thought { text }),
         Part::Text(text) => Event::Said(Said { text }),
     }));
     bench.journal.record(events).await?;
+    context.heard(reply.clone());
     Ok(Some(reply))
-}
-
-/// What the first request says, for the log.
-fn briefed(conversation: &Conversation, brief: &Brief, limits: &Limits) -> Event {
-    let task = conversation.messages().iter().find_map(|message| match message {
-        Message::User(text) => Some(text.clone()),
-        Message::Assistant(_) | Message::Results(_) => None,
-    });
-    Event::AgentBriefed(AgentBriefed {
-        system: conversation.system.clone(),
-        task: task.unwrap_or_else(|| brief.task.clone()),
-        tools: conversation.tools.iter().map(|tool| tool.name.clone()).collect(),
-        bounds: limits.bounds(),
-    })
 }

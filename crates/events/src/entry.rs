@@ -161,6 +161,7 @@ kinds! {
     FileEdited "file_edited" Agent,
     ToolFinished "tool_finished" Agent,
     AgentTold "agent_told" Service,
+    ContextCompacted "context_compacted" Service,
     EgressDecided "egress_decided" Service,
     CheckRan "check_ran" Service,
     CommitMade "commit_made" Service,
@@ -191,7 +192,7 @@ impl NewEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ModelReplied, Usage};
+    use crate::{ModelReplied, Purpose, Usage};
 
     #[test]
     fn a_reply_comes_back_byte_for_byte() {
@@ -204,6 +205,7 @@ mod tests {
             asked: None,
             raw: serde_json::value::RawValue::from_string(raw.to_owned()).unwrap(),
             stop: "tool_use".into(),
+            purpose: Purpose::Turn,
             usage: Usage::zero(),
             totals: Usage::zero(),
             duration_ms: 5,

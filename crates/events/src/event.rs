@@ -50,6 +50,8 @@ pub enum Event {
     ToolFinished(ToolFinished),
     /// The service told the agent something that no tool call had asked for.
     AgentTold(AgentTold),
+    /// The conversation with the model had become too long and began again, shorter.
+    ContextCompacted(ContextCompacted),
     /// The sandbox's way out let something through, or did not.
     EgressDecided(EgressDecided),
     /// A check was run.

@@ -148,7 +148,7 @@ impl SessionState {
             }
             Event::ModelReplied(reply) => {
                 self.usage = reply.totals;
-                self.turns += 1;
+                self.turns += u32::from(reply.purpose.is_turn());
             }
             Event::ReplyLost(lost) => self.usage = lost.totals,
             Event::ToolFinished(tool) => {
@@ -175,6 +175,7 @@ impl SessionState {
             | Event::Said(_)
             | Event::FileEdited(_)
             | Event::AgentTold(_)
+            | Event::ContextCompacted(_)
             | Event::EgressDecided(_)
             | Event::CheckRan(_)
             | Event::Warned(_)

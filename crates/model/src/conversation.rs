@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::value::RawValue;
 
-use crate::Reply;
+use crate::{Reply, Wire};
 
 /// A conversation with a model. Its history is append-only, so that providers can cache it and thinking stays valid.
 ///
@@ -16,6 +16,8 @@ pub struct Conversation {
     /// The tools on offer; not to be changed once a model has been asked.
     pub tools: Vec<ToolSpec>,
     messages: Vec<Message>,
+    /// How many replies came before, in the conversations that this one goes on from.
+    replies_before: usize,
     id: u64,
 }
 
@@ -56,7 +58,29 @@ impl Conversation {
     /// A conversation without messages.
     pub fn new(system: String, tools: Vec<ToolSpec>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self { system, tools, messages: Vec::new(), id: NEXT.fetch_add(1, Ordering::Relaxed) }
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { system, tools, messages: Vec::new(), replies_before: 0, id }
+    }
+
+    /// A conversation that goes on from this one with `first` and then `kept` of its messages, the first of which is no
+    /// result. Replies among them are written anew for whoever is asked: what was thought in them is signed for what
+    /// stood before, and that stands there no longer.
+    #[must_use]
+    pub fn going_on(self, first: String, kept: Vec<Message>) -> Self {
+        let replies = self.replies();
+        let mut next = Self::new(self.system, self.tools);
+        next.push(Message::User(first));
+        for message in kept {
+            next.push(match message {
+                Message::Assistant(mut reply) => {
+                    reply.origin.wire = Wire::Carried;
+                    Message::Assistant(reply)
+                }
+                message @ (Message::User(_) | Message::Results(_)) => message,
+            });
+        }
+        next.replies_before = replies.saturating_sub(next.replies());
+        next
     }
 
     /// Appends a message.
@@ -69,9 +93,9 @@ impl Conversation {
         &self.messages
     }
 
-    /// How many of the messages are the model's.
+    /// How many replies there were so far, those included that are no longer in it.
     pub(crate) fn replies(&self) -> usize {
-        self.messages.iter().filter_map(Message::as_reply).count()
+        self.replies_before + self.messages.iter().filter_map(Message::as_reply).count()
     }
 
     /// Tells conversations of one process apart.

@@ -11,6 +11,8 @@ pub enum Wire {
     ChatCompletions,
     /// A recording; nothing is ever sent back to it.
     Scripted,
+    /// None any more: the reply was taken into a conversation that begins otherwise than the one it was given in.
+    Carried,
 }
 
 impl Wire {
@@ -22,6 +24,7 @@ impl Wire {
             Self::Responses => "responses",
             Self::ChatCompletions => "chat_completions",
             Self::Scripted => "scripted",
+            Self::Carried => "carried",
         }
     }
 }

@@ -444,3 +444,27 @@ async fn answers_that_are_no_stream_and_servers_that_are_gone_are_told_apart() {
         assert!(!format!("{error} {error:?}").contains(KEY));
     }
 }
+
+#[tokio::test]
+async fn a_conversation_that_was_begun_again_goes_on_everywhere() {
+    for backend in ALL {
+        let bench = Bench::new(backend, TASK).await;
+        let model = bench.open();
+        let mut begun = conversation();
+        for _ in 0..2 {
+            let reply = model.reply(&begun, &Unheard).await.unwrap();
+            answer(&mut begun, &reply);
+        }
+        let kept = begun.messages()[3..].to_vec();
+        assert_eq!(kept.len(), 2, "a reply that thought and called twice, and the results");
+        let mut next = begun.going_on("Do it. You have looked.".to_owned(), kept);
+        // The stand-in answers by the number of replies it sees; a recording counts all that there were.
+        let seen = if backend == Backend::Scripted { 2 } else { 1 };
+        let replies = work(&*model, &mut next).await;
+        assert_eq!(replies.len(), TASK.len() - seen, "{backend:?}");
+        let Some(first) = bench.sent().into_iter().nth(2) else { continue };
+        assert!(first.contains("Do it. You have looked.") && !first.contains("Look first"), "{first}");
+        assert!(first.contains("result of t2") && first.contains("result of t3"), "{first}");
+        assert!(!first.contains("Two at once."), "a thought is signed for what stood before it: {first}");
+    }
+}

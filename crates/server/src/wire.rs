@@ -93,6 +93,7 @@ fn parts(entry: &Entry) -> Option<Parts<'_>> {
         Event::GitRan(ran) => work::git(ran),
         Event::FileEdited(edited) => work::edit(edited),
         Event::ToolFinished(tool) => return work::tool(tool),
+        Event::ContextCompacted(compacted) => work::compacted(compacted),
         Event::EgressDecided(decided) => work::egress(decided),
         Event::CheckRan(ran) => work::check(ran),
         // What only the model is told; its answers show what came of it.

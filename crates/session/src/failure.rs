@@ -85,6 +85,10 @@ pub(crate) fn of_agent(error: &agent::Error) -> Failure {
     let step = Step::Work;
     match error {
         agent::Error::Model(model) => of_model(step, model),
+        agent::Error::ContextTooSmall { .. } => Failure {
+            hint: Some("Ask for less at once, or name a model with a longer context.".to_owned()),
+            ..at(step, FailureCode::ModelRefused, chain(error))
+        },
         agent::Error::Sandbox(sandbox) => of_sandbox(step, sandbox),
         agent::Error::Checkpoint(_) | agent::Error::Journal(_) => {
             at(step, FailureCode::Internal, chain(error))

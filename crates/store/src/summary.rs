@@ -75,6 +75,7 @@ impl Revision {
             | Event::FileEdited(_)
             | Event::ToolFinished(_)
             | Event::AgentTold(_)
+            | Event::ContextCompacted(_)
             | Event::EgressDecided(_)
             | Event::CheckRan(_)
             | Event::CommitMade(_)

@@ -35,9 +35,15 @@ async fn the_turns_and_the_tokens_are_counted() {
     assert_ended_by(Limit::Turns, &stop, &world);
     assert_eq!(world.finished().len(), 2);
 
-    let world = World::new([calls([LOOK]), calls([LOOK]), calls([LOOK])]);
-    let stop = world.work(Budget { tokens: Some(2), ..Budget::default() }).await;
+    let counted = || {
+        let mut reply = calls([LOOK]);
+        reply.usage.input = 4000;
+        reply
+    };
+    let world = World::new([counted(), counted(), counted()]);
+    let stop = world.work(Budget { tokens: Some(10_000), ..Budget::default() }).await;
     assert_ended_by(Limit::Tokens, &stop, &world);
+    // 8,002 tokens are used, and another call would need some 4,000.
     assert_eq!(world.finished().len(), 2);
 }
 
@@ -46,7 +52,7 @@ async fn the_agent_is_told_once_of_each_budget_that_nears_its_end() {
     let world = World::new(
         (0..20).map(|n| calls([("bash", [r#"{"command":"a"}"#, r#"{"command":"b"}"#][n / 2 % 2])])),
     );
-    let stop = world.work(Budget { turns: Some(10), tokens: Some(1000), ..Budget::default() }).await;
+    let stop = world.work(Budget { turns: Some(10), tokens: Some(1_000_000), ..Budget::default() }).await;
     assert_ended_by(Limit::Turns, &stop, &world);
     assert_eq!(world.reached(), "10 turns");
     let told = world.told();

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod circles;
+mod context;
 mod limits;
+mod log;
 mod results;
 mod world;
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use agent::{Bench, Brief, Checkpoint, CheckpointError, Error, Kept, Limits, Stop};
@@ -11,10 +12,14 @@ use events::{
     Bounds, Budget, ChangeList, ChangedPath, Content, Event, Journal, JournalError, Oid, ToolFinished, Whose,
 };
 use model::{
-    Chain, Conversation, Facts, Live, Message, Model, ModelName, Origin, Part, Reply, ToolCall, Usage, Wire,
+    Chain, Conversation, Facts, Live, Message, Model, ModelName, Origin, Part, Price, Rates, Reply, ToolCall,
+    Usage, Wire,
 };
 use sandbox::{Allowance, Command, Ended, Exported, FileAnswer, FileTool, Ran, Sandbox, Terms};
+use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
+
+use super::log::Line;
 
 /// What happened, in order.
 #[derive(Debug, Clone)]
@@ -29,9 +34,60 @@ pub(crate) enum Did {
     Recorded(Event),
 }
 
+/// What the stand-in for a provider holds and counts.
+pub(crate) struct Provider {
+    /// What is known of its model.
+    pub(crate) facts: Facts,
+    /// How many tokens it takes, as it counts them.
+    holds: u64,
+    /// Whether its replies say how many tokens were sent.
+    counts: bool,
+    /// After so many replies it takes nothing any more.
+    pub(crate) gives_out_after: Option<usize>,
+}
+
+impl Default for Provider {
+    /// Takes whatever comes, counts nothing, and asks no money.
+    fn default() -> Self {
+        let free = Rates { input: 0.0, cache_write: 0.0, cache_read: 0.0, output: 0.0 };
+        let price = Some(Price { as_of: String::new(), source: String::new(), usual: free, long: None });
+        Self {
+            facts: Facts { price, ..Facts::UNKNOWN },
+            holds: u64::MAX,
+            counts: false,
+            gives_out_after: None,
+        }
+    }
+}
+
+impl Provider {
+    /// Takes `context_tokens` and counts them.
+    pub(crate) fn holding(context_tokens: u32) -> Self {
+        let mut provider = Self { holds: context_tokens.into(), counts: true, ..Self::default() };
+        provider.facts.context_tokens = context_tokens;
+        provider
+    }
+
+    /// A request's tokens: three bytes each, rules and tools among them.
+    pub(crate) fn tokens(&self, request: &[Line]) -> u64 {
+        let bytes = request.iter().map(|line| match line {
+            Line::User(text) | Line::Reply(text) => text.len(),
+            Line::Results(results) => results.iter().map(|(id, text)| id.len() + text.len()).sum(),
+        });
+        (agent::prefix_bytes() + bytes.sum::<usize>()) as u64 / 3
+    }
+}
+
 /// Everything that the agent reaches, and the list of what it did.
 pub(crate) struct World {
     replies: Mutex<VecDeque<Reply>>,
+    /// What comes of requests for a summary; when there is nothing more, all is well.
+    pub(crate) summaries: Mutex<VecDeque<Result<Reply, model::Error>>>,
+    pub(crate) provider: Provider,
+    pub(crate) brief: Brief,
+    /// The requests for a turn that were answered.
+    asked: Mutex<Vec<Vec<Line>>>,
+    refusals: AtomicUsize,
     /// What the file tools answer.
     pub(crate) file: Mutex<Option<FileAnswer>>,
     /// The outputs that were too long to be told.
@@ -49,6 +105,11 @@ impl World {
     pub(crate) fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
         Self {
             replies: Mutex::new(replies.into_iter().collect()),
+            summaries: Mutex::default(),
+            provider: Provider::default(),
+            brief: Brief::default(),
+            asked: Mutex::default(),
+            refusals: AtomicUsize::new(0),
             file: Mutex::new(None),
             kept: Mutex::default(),
             output: Mutex::new(String::new()),
@@ -73,7 +134,7 @@ impl World {
         };
         let bounds = Bounds::smallest(&[(Whose::Request, budget)]);
         let limits = Limits::starting_now(bounds, Duration::from_secs(3600));
-        agent::work(&Brief::default(), &bench, &limits).await
+        agent::work(&self.brief, &bench, &limits).await
     }
 
     /// What happened, in order.
@@ -117,6 +178,16 @@ impl World {
         self.did().into_iter().filter_map(asked).next_back().unwrap()
     }
 
+    /// The requests for a turn that were answered, message by message.
+    pub(crate) fn asked(&self) -> Vec<Vec<Line>> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// How many requests were refused as too long.
+    pub(crate) fn refusals(&self) -> usize {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
     fn note(&self, did: Did) {
         self.did.lock().unwrap().push(did);
     }
@@ -127,7 +198,7 @@ pub(crate) fn says(text: &str) -> Reply {
     let (provider, model) = ("memory".to_owned(), "memory".to_owned());
     Reply {
         origin: Origin { wire: Wire::Scripted, provider, model },
-        raw: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
+        raw: raw(text, &[]),
         parts: vec![Part::Text(text.to_owned())],
         calls: Vec::new(),
         stop: model::Stop::Finished,
@@ -143,19 +214,76 @@ pub(crate) fn calls<'a>(calls: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
         name: name.to_owned(),
         arguments: arguments.to_owned(),
     };
-    let calls = calls.into_iter().enumerate().map(call).collect();
-    Reply { calls, stop: model::Stop::Tools, ..says("") }
+    let calls: Vec<ToolCall> = calls.into_iter().enumerate().map(call).collect();
+    Reply { raw: raw("", &calls), calls, stop: model::Stop::Tools, ..says("") }
+}
+
+/// The form of a reply on the wire of this world.
+fn raw(text: &str, calls: &[ToolCall]) -> Box<RawValue> {
+    let calls: Vec<_> = calls.iter().map(|call| [&call.id, &call.name, &call.arguments]).collect();
+    serde_json::value::to_raw_value(&(text, calls)).unwrap()
+}
+
+/// The refusal of a request that is too long.
+pub(crate) fn context_full() -> model::Error {
+    model::Error::ContextFull { provider: "memory".to_owned(), status: 400, message: "too long".to_owned() }
+}
+
+/// The refusal of a request as such.
+pub(crate) fn refused() -> model::Error {
+    model::Error::Refused { provider: "memory".to_owned(), status: 400, message: "no".to_owned() }
+}
+
+/// What no provider takes: a conversation that begins otherwise than with a user's words, a call without its result, a
+/// result without its call.
+fn check_pairs(messages: &[Message]) {
+    assert!(matches!(messages.first(), Some(Message::User(_))));
+    let mut open: Vec<&str> = Vec::new();
+    for message in messages {
+        match message {
+            Message::Results(results) => {
+                let answered: Vec<&str> = results.iter().map(|result| result.call_id.as_str()).collect();
+                assert_eq!(answered, open, "each call has its result, right after it");
+                open.clear();
+            }
+            Message::User(_) | Message::Assistant(_) => assert!(open.is_empty(), "{open:?} have no result"),
+        }
+        if let Message::Assistant(reply) = message {
+            open = reply.calls.iter().map(|call| call.id.as_str()).collect();
+        }
+    }
+    assert!(open.is_empty(), "{open:?} have no result");
 }
 
 #[async_trait]
 impl Model for &World {
     async fn reply(&self, conversation: &Conversation, _: &dyn Live) -> Result<Reply, model::Error> {
-        self.note(Did::Asked(conversation.messages().last().unwrap().clone()));
-        let next = self.replies.lock().unwrap().pop_front();
-        match next {
-            Some(reply) => Ok(reply),
-            None => std::future::pending().await,
+        let messages = conversation.messages();
+        check_pairs(messages);
+        let last = messages.last().unwrap();
+        self.note(Did::Asked(last.clone()));
+        let request: Vec<Line> = messages.iter().map(Line::from).collect();
+        let tokens = self.provider.tokens(&request);
+        let spent = self.provider.gives_out_after.is_some_and(|turns| self.asked().len() >= turns);
+        if tokens > self.provider.holds || spent {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+            return Err(context_full());
         }
+        let is_summary =
+            matches!(last, Message::User(text) if text.starts_with("This conversation is about to be"));
+        let next = if is_summary {
+            let next = self.summaries.lock().unwrap().pop_front();
+            Some(next.unwrap_or_else(|| Ok(says("In short: all is well."))))
+        } else {
+            self.asked.lock().unwrap().push(request);
+            self.replies.lock().unwrap().pop_front().map(Ok)
+        };
+        let Some(next) = next else { return std::future::pending().await };
+        let mut reply = next?;
+        if self.provider.counts && reply.usage == (Usage { output: 1, ..Usage::default() }) {
+            reply.usage = Usage { input: tokens, output: 1, cache_read: 0, cache_write: 0, usd: Some(0.0) };
+        }
+        Ok(reply)
     }
 
     fn name(&self) -> &ModelName {
@@ -163,7 +291,7 @@ impl Model for &World {
     }
 
     fn facts(&self) -> &Facts {
-        &Facts::UNKNOWN
+        &self.provider.facts
     }
 }
 

@@ -122,6 +122,10 @@ fn lines(event: &Event) -> String {
             format!("  {YELLOW}{reason}{YELLOW:#}\n  {BOLD}{to} goes on{BOLD:#}")
         }
         Event::Warned(warned) => format!("  {YELLOW}warning: {}{YELLOW:#}", one_line(&warned.message)),
+        Event::ContextCompacted(compacted) => {
+            let (before, after) = (compacted.before_tokens, compacted.after_tokens);
+            format!("  {DIM}the conversation was shortened from about {before} to {after} tokens{DIM:#}")
+        }
         Event::LimitReached(LimitReached { limit, about, .. }) => {
             format!("  {YELLOW}{} ends the work: {}{YELLOW:#}", limit.cause(), one_line(about))
         }

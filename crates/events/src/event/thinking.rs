@@ -35,12 +35,33 @@ pub struct ModelReplied {
     pub raw: Box<RawValue>,
     /// Why the model stopped, in the wire's own word.
     pub stop: String,
+    /// What it was asked for.
+    #[serde(default, skip_serializing_if = "Purpose::is_turn")]
+    pub purpose: Purpose,
     /// What the reply used.
     pub usage: Usage,
     /// The session's totals with this reply.
     pub totals: Usage,
     /// How long the model took.
     pub duration_ms: u64,
+}
+
+/// What a reply was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The next turn of the agent.
+    #[default]
+    Turn,
+    /// A summary of the conversation, to begin it again with: no turn, and part of no conversation.
+    Summary,
+}
+
+impl Purpose {
+    /// Whether it is the usual one.
+    pub fn is_turn(&self) -> bool {
+        *self == Self::Turn
+    }
 }
 
 /// What a reply, or a session, used.
@@ -147,6 +168,49 @@ pub struct Said {
 pub struct AgentTold {
     /// The text, as the model is given it.
     pub text: String,
+}
+
+/// See [`crate::Event::ContextCompacted`].
+///
+/// With what the log has besides, the conversation from here on is: the task of [`AgentBriefed`], a line break and
+/// `summary` as its first message, then the last `turns_kept` turns of the conversation before, in which results are cut
+/// to `result_bytes_max` by [`crate::head_and_tail`]. A turn is a reply and what comes before the next one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ContextCompacted {
+    /// About how many tokens the conversation had.
+    pub before_tokens: u64,
+    /// About how many it has now.
+    pub after_tokens: u64,
+    /// Who summed it up.
+    pub how: Compacted,
+    /// Why the model did not, when it did not.
+    pub why: Option<String>,
+    /// What the model is told of what it no longer has.
+    pub summary: String,
+    /// How many of its last turns are kept.
+    pub turns_kept: u32,
+    /// The longest result in them, in bytes; nothing when all are whole.
+    pub result_bytes_max: Option<u64>,
+}
+
+/// Who sums a conversation up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compacted {
+    /// The model itself.
+    ByModel,
+    /// A rule, from what the log has.
+    ByRule,
+}
+
+impl Compacted {
+    /// The name in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ByModel => "by_model",
+            Self::ByRule => "by_rule",
+        }
+    }
 }
 
 /// See [`crate::Event::LimitReached`].

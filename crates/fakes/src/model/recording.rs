@@ -97,6 +97,11 @@ impl Recorded {
         self.stop.as_deref().unwrap_or(if calls { "tool_use" } else { "end_turn" })
     }
 
+    /// The ids of its calls.
+    pub(super) fn call_ids(&self) -> impl Iterator<Item = &str> {
+        self.content.iter().filter(|block| block.kind() == "tool_use").map(|block| block.text("id"))
+    }
+
     pub(super) fn delay(&self) -> Duration {
         Duration::from_millis(self.delay_ms)
     }

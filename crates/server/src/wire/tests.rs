@@ -57,6 +57,7 @@ fn asked() -> Vec<Event> {
             asked: Some("m-1".into()),
             raw: serde_json::value::RawValue::from_string("[]".into()).unwrap(),
             stop: "end_turn".into(),
+            purpose: Purpose::Turn,
             usage,
             totals: usage.plus(&usage),
             duration_ms: 1200,
@@ -162,6 +163,15 @@ fn delivery() -> Vec<Event> {
             message: "A submodule stays as it is".into(),
         }),
         Event::CancelRequested(CancelRequested { reason: "asked".into() }),
+        Event::ContextCompacted(ContextCompacted {
+            before_tokens: 164_000,
+            after_tokens: 40_000,
+            how: Compacted::ByModel,
+            why: None,
+            summary: "for the model alone".into(),
+            turns_kept: 3,
+            result_bytes_max: None,
+        }),
         Event::LimitReached(LimitReached {
             limit: Limit::Turns,
             whose: Some(Whose::Repository),

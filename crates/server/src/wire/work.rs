@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use events::{
-    CheckPhase, CheckRan, EgressDecided, FileEdited, GitRan, ModelReplied, ModelRetried, ModelSwitched,
-    ReplyLost, Shown, ToolFinished,
+    CheckPhase, CheckRan, Compacted, ContextCompacted, EgressDecided, FileEdited, GitRan, ModelReplied,
+    ModelRetried, ModelSwitched, ReplyLost, Shown, ToolFinished,
 };
 
 use super::fields::{Bash, Check, Edit, Fields, Plan, PlanStep, Read, Search, Status, Tokens, Tool, Usage};
@@ -39,6 +39,18 @@ pub(super) fn lost(lost: &ReplyLost) -> Parts<'_> {
     let message = format!("A reply of {model} broke off; what {provider} had counted for it is counted");
     let (used, totals) = (tokens(&lost.usage), tokens(&lost.totals));
     ("Usage".into(), message.into(), Fields::Usage(Usage { provider, model, used, totals }))
+}
+
+pub(super) fn compacted(compacted: &ContextCompacted) -> Parts<'_> {
+    let ContextCompacted { before_tokens, after_tokens, how, .. } = compacted;
+    let how = match how {
+        Compacted::ByModel => "the model summed it up",
+        Compacted::ByRule => "old output was dropped",
+    };
+    let message = format!(
+        "The conversation with the model was shortened from about {before_tokens} to {after_tokens} tokens: {how}"
+    );
+    story::warning("context_compacted", message.into())
 }
 
 pub(super) fn git(ran: &GitRan) -> Parts<'_> {

@@ -234,9 +234,10 @@ impl<'a> Reply<'a> {
     /// The last reply must still have what the model thought in it.
     fn check_thought_kept(&self) -> Result<(), Refusal> {
         let is_thought = |kind: &str| matches!(kind, "thinking" | "redacted_thinking");
-        let recorded = self
-            .recorded
-            .map_or(0, |reply| reply.content.iter().filter(|block| is_thought(block.kind())).count());
+        // A reply that was taken over from elsewhere, and has lost its thoughts there, stands under other ids.
+        let same = self.recorded.filter(|reply| reply.call_ids().eq(self.calls()));
+        let recorded =
+            same.map_or(0, |reply| reply.content.iter().filter(|block| is_thought(block.kind())).count());
         let kept = self.content.iter().filter(|block| is_thought(kind(block))).count();
         if !self.is_last || kept >= recorded {
             return Ok(());

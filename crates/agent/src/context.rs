@@ -1,0 +1,135 @@
+//! The conversation with the model, kept within what the model can hold.
+
+mod compaction;
+mod gauge;
+mod progress;
+mod room;
+mod tail;
+
+use events::{AgentBriefed, Bounds, Event};
+use model::{Conversation, Facts, Message, Model, ModelName, Reply, ToolCall, ToolResult};
+
+use crate::limits::Spent;
+use crate::prompt::{self, Brief};
+use gauge::Gauge;
+use progress::Progress;
+use room::Room;
+
+pub(crate) use compaction::{make_room, refused};
+
+/// The conversation with the model, and what is known about it.
+#[derive(Debug)]
+pub(crate) struct Context {
+    conversation: Conversation,
+    /// The first message as it was at the start: it stands at the beginning whatever is compacted.
+    task: String,
+    /// About how many bytes a request takes.
+    bytes: u64,
+    gauge: Gauge,
+    /// How many tokens of the beginning the provider is known to have in its cache.
+    cached: u64,
+    /// So many tokens a model has refused, and which.
+    ceiling: Option<(ModelName, u64)>,
+    /// How often in a row it has refused.
+    refusals: u32,
+    /// Turns since the conversation began or was compacted.
+    turns: u32,
+    progress: Progress,
+    /// What the model itself summed up last.
+    summary: Option<String>,
+}
+
+impl Context {
+    /// A conversation that begins with `brief`.
+    pub(crate) fn begin(brief: &Brief) -> Self {
+        let (conversation, task) = prompt::begin(brief);
+        let mut context = Self {
+            bytes: head_bytes(&conversation),
+            conversation,
+            gauge: Gauge::default(),
+            cached: 0,
+            ceiling: None,
+            refusals: 0,
+            turns: 0,
+            progress: Progress::default(),
+            summary: None,
+            task: task.clone(),
+        };
+        context.push(Message::User(task));
+        context
+    }
+
+    /// What is asked.
+    pub(crate) fn conversation(&self) -> &Conversation {
+        &self.conversation
+    }
+
+    /// What the first request says, for the log.
+    pub(crate) fn briefed(&self, bounds: Bounds) -> Event {
+        Event::AgentBriefed(AgentBriefed {
+            system: self.conversation.system.clone(),
+            task: self.task.clone(),
+            tools: self.conversation.tools.iter().map(|tool| tool.name.clone()).collect(),
+            bounds,
+        })
+    }
+
+    /// Appends what the model is told.
+    pub(crate) fn tell(&mut self, text: String) {
+        self.push(Message::User(text));
+    }
+
+    /// Appends a reply, and learns from what it used.
+    pub(crate) fn heard(&mut self, reply: Reply) {
+        let usage = &reply.usage;
+        let kept = usage.cache_read.saturating_add(usage.cache_write);
+        self.gauge.correct(self.bytes, usage.input.saturating_add(kept));
+        self.cached = kept;
+        self.refusals = 0;
+        self.turns += 1;
+        self.push(Message::Assistant(reply));
+    }
+
+    /// Appends what came of the calls of the last reply.
+    pub(crate) fn ran(&mut self, calls: &[ToolCall], results: Vec<ToolResult>) {
+        for (call, result) in calls.iter().zip(&results) {
+            self.progress.note(call, result);
+        }
+        self.push(Message::Results(results));
+    }
+
+    /// Whether the next request leaves `model` no room for its reply.
+    pub(crate) fn is_full(&self, model: &dyn Model) -> bool {
+        self.tokens() > self.room(model).conversation
+    }
+
+    /// What the next turn is certain to use with a model of these `facts`: its input, as cheap as it can be had.
+    pub(crate) fn next(&self, facts: &Facts) -> Spent {
+        let tokens = self.tokens();
+        let cache_read = self.cached.min(tokens);
+        let usage = model::Usage { input: tokens - cache_read, cache_read, ..model::Usage::default() };
+        Spent { turns: 1, tokens, usd: facts.price.as_ref().map(|price| price.usd(&usage)) }
+    }
+
+    /// About how many tokens the next request has.
+    fn tokens(&self) -> u64 {
+        self.gauge.tokens(self.bytes)
+    }
+
+    fn room(&self, model: &dyn Model) -> Room {
+        let ceiling = self.ceiling.as_ref().filter(|(refused, _)| refused == model.name());
+        Room::of(model.facts(), ceiling.map(|(_, tokens)| *tokens))
+    }
+
+    fn push(&mut self, message: Message) {
+        self.bytes += tail::bytes(&message);
+        self.conversation.push(message);
+    }
+}
+
+/// What stands before every message: the rules and the tools.
+fn head_bytes(conversation: &Conversation) -> u64 {
+    let tools = conversation.tools.iter();
+    let tools = tools.map(|tool| tool.name.len() + tool.description.len() + tool.parameters.get().len());
+    (conversation.system.len() + tools.sum::<usize>()) as u64
+}
