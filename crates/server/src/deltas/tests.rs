@@ -33,6 +33,7 @@ fn replied() -> Event {
         asked: None,
         raw: serde_json::value::RawValue::NULL.to_owned(),
         stop: "finished".into(),
+        purpose: events::Purpose::Turn,
         usage: Usage::zero(),
         totals: Usage::zero(),
         duration_ms: 1,
