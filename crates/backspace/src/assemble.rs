@@ -113,7 +113,7 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         wished @ (LocalRepositories::Below(_) | LocalRepositories::Any) => wished,
     };
     let forges = ports.forges.hosted.iter().map(|(host, _)| host.clone()).collect();
-    let rules = Rules { providers: ports.providers.names(), local, forges, ..rules };
+    let rules = Rules { providers: ports.providers.offers(), local, forges, ..rules };
     let running_max = settings.parsed("MAX_CONCURRENT_JOBS")?.unwrap_or(RUNNING_MAX);
     if running_max == 0 {
         bail!(Usage("MAX_CONCURRENT_JOBS must be at least 1".to_owned()));

@@ -125,7 +125,11 @@ pub(crate) fn client() -> Result<Client, Error> {
     Ok(CLIENT.get_or_init(|| client).clone())
 }
 
-fn endpoint_url(provider: &str, base_url: &str, path: &str) -> Result<Url, Error> {
+/// The address `path` below `base_url`.
+///
+/// # Errors
+/// What is no address that a key may be sent to; never tells the address itself, which may hold a password.
+pub(crate) fn endpoint_url(provider: &str, base_url: &str, path: &str) -> Result<Url, Error> {
     let wrong = |why: &str| Error::Config(format!("the base URL of {provider} {why}"));
     let base = base_url.trim().trim_end_matches('/');
     let url = Url::parse(&format!("{base}{path}")).map_err(|_| wrong("is no URL"))?;

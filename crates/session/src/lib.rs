@@ -24,7 +24,7 @@ mod way_out;
 
 pub use clock::{Clock, SystemClock};
 pub use ports::{Egress, Forges, Identity, OpenFor, Ports};
-pub use providers::{Provider, Providers, UnknownProvider};
+pub use providers::{Offer, Provider, Providers, UnknownProvider};
 pub use sessions::{Cancelled, Error, Limits, Problem, Sessions, SubmitError};
 pub use shelf::LocalShelf;
 pub use voice::{Heard, Piece};

@@ -1,6 +1,8 @@
 //! Who may be asked to think, and in which order for a request.
 
-use model::Config;
+use std::fmt;
+
+use model::{Config, Models};
 
 /// The models that are configured, in the order in which they are preferred. A provider may stand in it more than once,
 /// with other models.
@@ -16,6 +18,24 @@ pub struct Provider {
     pub config: Config,
 }
 
+/// A provider that may be asked for, and its models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The provider.
+    pub provider: String,
+    /// The models that may be asked of it.
+    pub models: Models,
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.models {
+            Models::Any => write!(f, "{}: any", self.provider),
+            Models::Listed(names) => write!(f, "{}: {}", self.provider, names.join(", ")),
+        }
+    }
+}
+
 /// No provider fits the request.
 #[derive(Debug, thiserror::Error)]
 pub enum UnknownProvider {
@@ -28,19 +48,20 @@ pub enum UnknownProvider {
 }
 
 impl Providers {
-    /// The names, each once.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for provider in &self.0 {
-            if !names.contains(&provider.name) {
-                names.push(provider.name.clone());
+    /// What may be asked for: each provider once.
+    pub fn offers(&self) -> Vec<Offer> {
+        let mut offers: Vec<Offer> = Vec::new();
+        for Provider { name, config } in &self.0 {
+            match offers.iter_mut().find(|offer| offer.provider == *name) {
+                Some(offer) => offer.models.add(config.models()),
+                None => offers.push(Offer { provider: name.clone(), models: config.models() }),
             }
         }
-        names
+        offers
     }
 
-    /// The models for a request: the one that it names (the first one, when it names none) with `model` in it, then the
-    /// operator's others in their order, which take over when it does not answer.
+    /// The models for a request: the one that it names (the first one that has `model`, when it names none) with `model` in
+    /// it, then the operator's others in their order, which take over when it does not answer.
     ///
     /// What a request names is a preference: whoever must not see a repository is no provider of this operator. But who
     /// asks for a recording asks for nothing else, and a recording takes over from nobody.
@@ -51,7 +72,10 @@ impl Providers {
     ) -> Result<Vec<Config>, UnknownProvider> {
         let first = match name {
             None if self.0.is_empty() => return Err(UnknownProvider::None),
-            None => 0,
+            None => {
+                let has = |provider: &Provider| model.is_none_or(|model| provider.config.models().has(model));
+                self.0.iter().position(has).unwrap_or(0)
+            }
             Some(name) => self
                 .0
                 .iter()
@@ -115,10 +139,33 @@ mod tests {
     fn what_is_named_comes_first_and_the_others_keep_their_order() {
         assert_eq!(chain(Some("anthropic"), None), ["a", "g", "b"]);
         assert_eq!(chain(Some("openai"), Some("x")), ["x", "a", "b"]);
-        assert_eq!(providers().names(), ["scripted", "anthropic", "openai"]);
         let unknown = providers().chain(Some("other"), None).unwrap_err();
         assert_eq!(unknown.to_string(), "provider `other` is not configured");
         assert!(matches!(Providers::default().chain(None, None), Err(UnknownProvider::None)));
+    }
+
+    #[test]
+    fn a_model_leads_to_the_first_provider_that_has_it() {
+        let mut providers = providers();
+        providers.0.remove(0);
+        let first = |model: &str| match providers.chain(None, Some(model)).unwrap().remove(0) {
+            Config::Served(served) => format!("{}/{}", served.provider(), served.model()),
+            Config::Scripted(config) => config.name,
+        };
+        assert_eq!(first("gpt-5"), "openai/gpt-5");
+        assert_eq!(first("claude-opus-5"), "anthropic/claude-opus-5");
+        assert_eq!(first("a"), "anthropic/a");
+    }
+
+    #[test]
+    fn each_provider_is_offered_once_with_all_its_models() {
+        let offers = providers().offers();
+        let names: Vec<&str> = offers.iter().map(|offer| offer.provider.as_str()).collect();
+        assert_eq!(names, ["scripted", "anthropic", "openai"]);
+        assert_eq!(offers[0].models, Models::Any);
+        for (model, known) in [("a", true), ("b", true), ("claude-opus-5-5", true), ("gpt-5", false)] {
+            assert_eq!(offers[1].models.has(model), known, "{model}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use events::{Address, Branch, Budget, Hosts, Publish, Remote, Request};
 use serde_json::{Map, Value};
 
+use crate::Offer;
+
 /// The contract's bound on a prompt.
 const PROMPT_CHARS_MAX: usize = 32_000;
 /// Forges cut longer titles.
@@ -29,8 +31,8 @@ pub struct Rules {
     pub local: LocalRepositories,
     /// Patterns such as `github.com/OWNER/*`; empty for all.
     pub repositories: Vec<String>,
-    /// The providers that are configured.
-    pub providers: Vec<String>,
+    /// The providers that are configured, and their models.
+    pub providers: Vec<Offer>,
     /// The hosts whose forges are configured.
     pub forges: Vec<String>,
 }
@@ -97,7 +99,7 @@ impl Reader<'_> {
         let title = self.line(&["pr_title", "title"], TITLE_CHARS_MAX);
         let draft = self.flag("draft");
         let provider = self.provider();
-        let model = self.line(&["model"], NAME_CHARS_MAX);
+        let model = self.model(provider.as_deref());
         let publish = self.publish();
         let checks = self.checks();
         let budget = self.budget();
@@ -223,11 +225,26 @@ impl Reader<'_> {
         let names = ["provider", "ai_provider"];
         let used = names.into_iter().find(|name| self.fields.contains_key(*name)).unwrap_or("provider");
         let provider = self.line(&names, NAME_CHARS_MAX)?;
-        if !self.rules.providers.contains(&provider) {
-            let known = self.rules.providers.join(", ");
-            self.refuse(used, format!("is not a configured provider; configured: {known}"));
+        let offers = &self.rules.providers;
+        if !offers.iter().any(|offer| offer.provider == provider) {
+            let known: Vec<&str> = offers.iter().map(|offer| offer.provider.as_str()).collect();
+            self.refuse(used, format!("is not a configured provider; configured: {}", known.join(", ")));
         }
         Some(provider)
+    }
+
+    /// A model that `provider` has, or any of the providers when none is named.
+    fn model(&mut self, provider: Option<&str>) -> Option<String> {
+        let model = self.line(&["model"], NAME_CHARS_MAX)?;
+        let offers = self.rules.providers.iter();
+        let offers: Vec<&Offer> =
+            offers.filter(|offer| provider.is_none_or(|name| offer.provider == name)).collect();
+        // Without an offer it is the provider that is wrong, and told.
+        if !offers.is_empty() && !offers.iter().any(|offer| offer.models.has(&model)) {
+            let known: Vec<String> = offers.iter().map(|offer| offer.to_string()).collect();
+            self.refuse("model", format!("is no model of a provider asked for; known: {}", known.join("; ")));
+        }
+        Some(model)
     }
 
     fn publish(&mut self) -> Publish {

@@ -140,6 +140,46 @@ fn an_operator_s_bound_that_can_be_none_is_refused_at_the_start() {
 }
 
 #[test]
+fn an_unknown_model_is_answered_with_the_known_ones() {
+    let home = tempfile::tempdir().unwrap();
+    let asked = |name: &str, value: &str, arguments: &[&str]| {
+        let mut command = backspace(home.path());
+        let done = command.env(name, value).args(["run", "o/n", "x"]).args(arguments).output().unwrap();
+        assert_eq!(done.status.code(), Some(2), "{done:?}");
+        text(&done.stderr)
+    };
+    let err = asked("OPENAI_API_KEY", "sk-canary", &["--model", "gpt-nope"]);
+    assert!(err.contains("--model is no model of a provider asked for; known: openai: gpt-"), "{err}");
+    assert!(!err.contains("sk-canary"), "{err}");
+    let table = home.path().join("vendors.toml");
+    std::fs::write(&table, "[openai]\n\nwire = \"morse\"\n").unwrap();
+    let err = asked("BACKSPACE_VENDORS", table.to_str().unwrap(), &[]);
+    assert!(err.contains("BACKSPACE_VENDORS") && err.contains("line 3") && err.contains("morse"), "{err}");
+    let err = asked("BACKSPACE_PROVIDERS", "openai,abacus", &[]);
+    assert!(err.contains("names `abacus`; there are: anthropic, openai, openrouter"), "{err}");
+}
+
+#[test]
+fn doctor_tells_models_prices_and_what_is_half_set() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = backspace(home.path());
+    command.env("OPENAI_API_KEY", "sk-canary").env("AZURE_OPENAI_API_KEY", "sk-canary");
+    command.env("OPENROUTER_API_KEY", "sk-canary").env("OPENROUTER_MODEL", "x/y");
+    let done = command.env("OLLAMA_HOST", "box").arg("doctor").output().unwrap();
+    let out = text(&done.stdout);
+    for line in [
+        "openai: gpt-6.2-sol over responses at api.openai.com; 1050k tokens of context, $2 in, $10 out",
+        "openrouter: x/y over chat_completions at openrouter.ai; 128k tokens of context, price not known",
+        "azure is configured only in part",
+        "Set AZURE_OPENAI_ENDPOINT",
+        "ollama has no model",
+    ] {
+        assert!(out.contains(line), "{line} is not in {out}");
+    }
+    assert!(!out.contains("sk-canary"), "{out}");
+}
+
+#[test]
 fn every_command_helps_with_an_example() {
     let home = tempfile::tempdir().unwrap();
     for command in [

@@ -121,7 +121,7 @@ impl World {
             (config.host.clone(), forge::open(&forge::Config::GitHub(config)).unwrap())
         });
         let providers = Providers(bent.providers);
-        let names = providers.names();
+        let offers = providers.offers();
         let ports = Ports {
             store,
             repos,
@@ -140,7 +140,7 @@ impl World {
             identity: Identity { name: "backspace".into(), email: "backspace@example.org".into() },
             home: state,
         };
-        let mut rules = Rules { local: LocalRepositories::Any, providers: names, ..Rules::default() };
+        let mut rules = Rules { local: LocalRepositories::Any, providers: offers, ..Rules::default() };
         rules.hosts.private.extend(forge.as_ref().map(FakeForge::host));
         rules.forges.extend(forge.as_ref().map(FakeForge::host));
         let sessions =

@@ -77,7 +77,7 @@ impl Template {
                         filled.owner = Owner::Other;
                     }
                     let value = given.as_ref().or(otherwise.as_ref()).ok_or(variable.as_str())?;
-                    filled.base_url.push_str(value.trim().trim_end_matches('/'));
+                    filled.base_url.push_str(without_slash(value.trim()));
                 }
             }
         }
@@ -86,6 +86,12 @@ impl Template {
         }
         Ok(filled)
     }
+}
+
+/// What is put before a path; a scheme alone stays what it is, to be refused.
+fn without_slash(address: &str) -> &str {
+    let shorter = address.trim_end_matches('/');
+    if shorter.ends_with(':') { address } else { shorter }
 }
 
 /// Whether `host` is `of` or below it: eu.api.openai.com is OpenAI's as well.

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::address::{Filled, Owner};
 use super::{CacheKey, Manners, Protocol, Vendor, is_model};
+use crate::transport::endpoint_url;
 use crate::{Facts, ModelName, Origin, Usage, Wire};
 
 /// A model that a vendor serves.
@@ -80,6 +81,7 @@ impl Vendor {
         }
         let filled = self.base_url.fill(&setting, row.port);
         let Filled { base_url, owner } = filled.map_err(|name| Unready::Needs(name.to_owned()))?;
+        endpoint_url(&self.name, &base_url, "").map_err(|error| Unready::Wrong(error.to_string()))?;
         // The vendor's own server refuses whoever has no key; one that the operator has named may want none.
         let refuses = owner == Owner::Vendor && !keyless && self.base_url.holds_without_settings();
         if let (None, true, Some(name)) = (&key, refuses, self.key_variable()) {
@@ -163,8 +165,19 @@ impl Served {
     }
 
     /// Where it is reached.
-    pub fn base_url(&self) -> &str {
+    pub(crate) fn base_url(&self) -> &str {
         &self.base_url
+    }
+
+    /// The server that is asked, for people: its host, with the port where it is not the usual one.
+    pub fn host(&self) -> String {
+        let url = endpoint_url(self.provider(), &self.base_url, "").ok();
+        let host = url.as_ref().and_then(|url| Some((url.host_str()?, url.port())));
+        match host {
+            Some((host, Some(port))) => format!("{host}:{port}"),
+            Some((host, None)) => host.to_owned(),
+            None => "an address that is none".to_owned(),
+        }
     }
 
     /// The wire that is spoken.
@@ -226,6 +239,17 @@ impl Served {
 }
 
 impl Models {
+    /// Takes in what may be asked for elsewhere.
+    pub fn add(&mut self, others: Self) {
+        match (&mut *self, others) {
+            (Self::Listed(names), Self::Listed(more)) => {
+                let new: Vec<String> = more.into_iter().filter(|name| !names.contains(name)).collect();
+                names.extend(new);
+            }
+            (Self::Any, _) | (Self::Listed(_), Self::Any) => *self = Self::Any,
+        }
+    }
+
     /// Whether `model` may be asked for.
     pub fn has(&self, model: &str) -> bool {
         match self {

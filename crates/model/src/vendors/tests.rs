@@ -183,6 +183,7 @@ fn what_is_wrong_with_a_table_is_said_with_line_and_field() {
 fn a_vendor_is_ready_when_it_has_what_it_needs() {
     let ready = |name: &str, settings: &[(&str, &str)]| {
         let served = served(name, settings, Called::Unnamed).unwrap();
+        assert!(served.base_url().contains(&served.host()), "{}", served.host());
         (served.base_url().to_owned(), served.protocol(), served.model().to_owned())
     };
     let key = ("OPENAI_API_KEY", "k");
@@ -216,6 +217,19 @@ fn a_vendor_is_ready_when_it_has_what_it_needs() {
         matches!(&wrong, Unready::Wrong(why) if why.starts_with("OPENAI_WIRE: `morse` is no wire")),
         "{wrong:?}"
     );
+
+    for (url, why) in [
+        ("https://user:sk-secret@host/v1", "holds credentials"),
+        ("ftp://host/v1", "is not http:// or https://"),
+        ("https://host/v1?key=sk-secret", "has a query"),
+        ("https://", "is no URL"),
+    ] {
+        let wrong = unready("openai", &[("OPENAI_BASE_URL", url)]);
+        assert!(
+            matches!(&wrong, Unready::Wrong(told) if told.contains(why) && !told.contains("sk-")),
+            "{wrong:?}"
+        );
+    }
 
     // Naming is enough for a server that needs no key.
     let named = served("ollama", &[("OLLAMA_MODEL", "m")], Called::ByName).unwrap();

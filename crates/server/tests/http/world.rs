@@ -14,7 +14,9 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use server::ServerConfig;
 use session::request::Rules;
-use session::{Forges, Identity, Limits, LocalShelf, Ports, Provider, Providers, Sessions, SystemClock};
+use session::{
+    Forges, Identity, Limits, LocalShelf, Offer, Ports, Provider, Providers, Sessions, SystemClock,
+};
 use store::Records;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -144,7 +146,8 @@ fn request(n: u64) -> Request {
 }
 
 fn rules() -> Rules {
-    let (providers, forges) = (vec!["scripted".into()], vec!["forge.example".into()]);
+    let scripted = Offer { provider: "scripted".into(), models: model::Models::Any };
+    let (providers, forges) = (vec![scripted], vec!["forge.example".into()]);
     Rules { providers, forges, ..Rules::default() }
 }
 

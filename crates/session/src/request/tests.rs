@@ -1,11 +1,18 @@
+use model::Models;
+
 use super::*;
 
 fn rules() -> Rules {
     Rules {
-        providers: vec!["anthropic".into(), "openai".into()],
+        providers: vec![offer("anthropic", &["claude-opus-5-5"]), offer("openai", &["gpt-5", "gpt-6.2-sol"])],
         forges: vec!["github.com".into()],
         ..Rules::default()
     }
+}
+
+fn offer(provider: &str, models: &[&str]) -> Offer {
+    let models = Models::Listed(models.iter().map(|name| (*name).to_owned()).collect());
+    Offer { provider: provider.to_owned(), models }
 }
 
 fn fields(body: &str) -> Vec<(String, String)> {
@@ -65,6 +72,46 @@ fn an_unknown_provider_is_answered_with_the_known_ones() {
     let errors = fields(body);
     assert_eq!(errors[0].0, "ai_provider");
     assert!(errors[0].1.contains("anthropic, openai"), "{errors:?}");
+}
+
+#[test]
+fn an_unknown_model_is_answered_with_the_known_ones() {
+    let body = |more: &str| format!(r#"{{"repoUrl":"https://github.com/o/n","prompt":"p"{more}}}"#);
+    let refused = |more: &str| fields(&body(more));
+    let told = |known: &str| format!("is no model of a provider asked for; known: {known}");
+    let (anthropic, openai) = ("anthropic: claude-opus-5-5", "openai: gpt-5, gpt-6.2-sol");
+    assert_eq!(refused(r#","model":"gpt-6","provider":"openai""#), [("model".to_owned(), told(openai))]);
+    assert_eq!(
+        refused(r#","model":"gpt-6""#),
+        [("model".to_owned(), told(&format!("{anthropic}; {openai}")))]
+    );
+    // A model of another provider than the one asked for.
+    assert_eq!(refused(r#","model":"gpt-5","ai_provider":"anthropic""#)[0].1, told(anthropic));
+    // Where the provider is unknown, that is what has to be mended.
+    let only: Vec<String> =
+        refused(r#","model":"x","provider":"abacus""#).into_iter().map(|(field, _)| field).collect();
+    assert_eq!(only, ["provider"]);
+    for taken in [r#","model":"gpt-5","provider":"openai""#, r#","model":"claude-opus-5-5-20261001""#] {
+        parse(body(taken).as_bytes(), &rules()).unwrap();
+    }
+    // A server of one's own knows what it has.
+    let any = Rules { providers: vec![Offer { provider: "ollama".into(), models: Models::Any }], ..rules() };
+    let request = parse(body(r#","model":"qwen3:8b""#).as_bytes(), &any).unwrap();
+    assert_eq!(request.model.as_deref(), Some("qwen3:8b"));
+}
+
+#[test]
+fn a_request_names_no_address_of_a_model() {
+    for field in ["base_url", "baseUrl", "api_base", "endpoint", "ANTHROPIC_BASE_URL", "api_key", "headers"] {
+        let body = format!(
+            r#"{{"repoUrl":"https://github.com/o/n","prompt":"p","{field}":"http://169.254.169.254/v1"}}"#
+        );
+        assert_eq!(fields(&body), [(field.to_owned(), "is not a known field".to_owned())]);
+    }
+    for provider in ["http://127.0.0.1:1/v1", "openai@http://10.0.0.1/v1"] {
+        let body = format!(r#"{{"repoUrl":"https://github.com/o/n","prompt":"p","provider":"{provider}"}}"#);
+        assert_eq!(fields(&body)[0].0, "provider");
+    }
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! What there is to find: git, sandbox, state, model, forge.
+//! What there is to find: git, sandbox, state, models, forge.
+
+mod models;
 
 use std::process::Command;
 
@@ -37,7 +39,7 @@ pub(super) async fn all(settings: &Settings, repository: Option<&str>) -> Vec<Fi
         Finding { name: "state", verdict: state(settings).await },
         Finding { name: "sandbox", verdict: sandbox(settings).await },
     ];
-    found.push(Finding { name: "model", verdict: models(settings) });
+    found.extend(models::all(settings).into_iter().map(|verdict| Finding { name: "model", verdict }));
     found.push(Finding { name: "forge", verdict: forge(settings) });
     if let Some(repository) = repository {
         found.push(Finding { name: "repository", verdict: asked(settings, repository).await });
@@ -106,18 +108,6 @@ async fn sandbox(settings: &Settings) -> Verdict {
         Verdict::Fine(what)
     } else {
         Verdict::Weak { what, mend: format!("not enforced here: {}", terms.soft.join("; ")) }
-    }
-}
-
-/// The providers that a session would ask, in order.
-fn models(settings: &Settings) -> Verdict {
-    match assemble::providers(settings, None) {
-        Err(error) => missing(format!("{error:#}"), "Mend BACKSPACE_PROVIDERS"),
-        Ok(providers) if providers.0.is_empty() => missing(
-            "no provider is configured",
-            "Set ANTHROPIC_API_KEY or OPENAI_API_KEY (`backspace demo` needs neither)",
-        ),
-        Ok(providers) => Verdict::Fine(format!("{}; no key was tried", providers.names().join(", then "))),
     }
 }
 
