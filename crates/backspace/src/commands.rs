@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use events::Redactor;
 
 use crate::config::{Places, Settings};
 use crate::output;
@@ -55,6 +56,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return output::wrong_usage(&error),
     };
+    output::keep_secret(Redactor::new(settings.secrets()));
     let done = match arguments.command {
         Command::Demo(demo) => demo::run(demo, &settings).await,
         Command::Run(run) => run::run(*run, &settings).await,

@@ -1,17 +1,33 @@
-//! The only place that prints: results on standard output, everything else on standard error.
+//! The only place that prints: results on standard output, everything else on standard error. Nothing secret passes it.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use anyhow::Error;
+use events::Redactor;
+
+/// Knows this process's secrets, once they have been read.
+static REDACTOR: OnceLock<Redactor> = OnceLock::new();
 
 /// Wrong usage or configuration.
 const WRONG_USAGE: u8 = 2;
 
+/// Keeps the secrets that `redactor` knows out of everything that is printed from now on. The first call counts.
+pub(crate) fn keep_secret(redactor: Redactor) {
+    // A second one comes with the same settings.
+    drop(REDACTOR.set(redactor));
+}
+
+fn without_secrets(text: &str) -> Cow<'_, str> {
+    REDACTOR.get_or_init(Redactor::default).redact(text)
+}
+
 /// A result, on standard output. A reader that went away is no error.
 pub(crate) fn result(text: impl Display) {
-    let _ = writeln!(anstream::stdout(), "{text}");
+    let _ = writeln!(anstream::stdout(), "{}", without_secrets(&text.to_string()));
 }
 
 /// The output of a foreign program on its way to standard output: to another program as it is, to a terminal without
@@ -51,7 +67,22 @@ impl Foreign {
 
 /// A line for people, on standard error.
 pub(crate) fn say(text: impl Display) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{}", without_secrets(&text.to_string()));
+}
+
+/// Standard error, for the process's own log: a line comes in one piece.
+pub(crate) struct Errors;
+
+impl std::io::Write for Errors {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        std::io::stderr().write_all(without_secrets(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 /// An error with its causes, once, and the exit code for it.

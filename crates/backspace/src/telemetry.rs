@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Settings;
-use crate::output::Usage;
+use crate::output::{self, Usage};
 
 /// The levels, as the field names them.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -26,7 +26,7 @@ pub(crate) fn set_up(settings: &Settings, default_level: &str) -> Result<()> {
         // The filter would take the word for the name of a part, and say nothing at all.
         _ => bail!(Usage(format!("LOG_LEVEL is `{level}`; it is one of {}, or a filter", LEVELS.join(", ")))),
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| output::Errors);
     match settings.text("LOG_FORMAT").unwrap_or("text") {
         "text" => log.init(),
         "json" => log.json().init(),

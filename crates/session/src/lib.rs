@@ -5,6 +5,7 @@
 mod clock;
 mod contents;
 mod failure;
+mod guarded;
 mod journal;
 mod owner;
 mod ports;

@@ -6,18 +6,27 @@ use std::process::{Command, Output};
 
 use fakes::forge::{Access, FakeForge, NewRepository, Reach, Seed, Token, Visibility};
 use fakes::model::{Fake, Recording};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::backspace;
-use crate::world::{bash, calls, files_with, finish, make_repository, the_fix};
+use crate::world::{bash, calls, files_with, finish, make_repository, the_fix, tool};
 
 const TOKEN: &str = "ghp_canary0123456789abcdefghijklmnopqrst";
 const KEY: &str = "sk-canary-0123456789-abcdefghijklmnopqrst";
 
-/// Prints everything that a command inside may know, then fixes the bug.
+/// Prints everything that a command inside may know, and what it guessed of the secrets, in several writings; leaves them
+/// in a file as well; then fixes the bug.
 fn replies() -> String {
     let curious = "env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'; cat /proc/*/cmdline 2>/dev/null | tr '\\0' ' '";
-    let replies = [calls([bash(curious)]), calls([the_fix(), bash("sh test.sh")]), calls([finish()])];
+    let guessed = "t=ghp_canary0123456789; t=${t}abcdefghijklmnopqrst; k=sk-canary-; k=${k}0123456789-abcdefghijklmnopqrst
+        echo $t; printf \"x:$t\" | base64 -w0; echo; printf %s $k | od -An -tx1 | tr -d ' \\n'; echo; echo \"$k\" > leak; cat leak";
+    let look = tool("read", json!({ "path": "leak" }));
+    let replies = [
+        calls([bash(curious)]),
+        calls([bash(guessed), look]),
+        calls([the_fix(), bash("sh test.sh")]),
+        calls([finish()]),
+    ];
     replies.iter().map(|reply| format!("{reply}\n")).collect()
 }
 
@@ -49,9 +58,11 @@ async fn run(home: PathBuf, forge: &FakeForge, model: Vec<(&'static str, String)
             .envs(model)
             .env("GITHUB_API_URL", api)
             .env("GITHUB_TOKEN", TOKEN)
+            .env("LOG_LEVEL", "trace")
             .env("BACKSPACE_PRIVATE_HOSTS", host);
         command
-            .args(["run", &url, "Make add() add", "--check", "sh test.sh", "--output", "jsonl"])
+            .args(["run", &url, "Make add() add", "--check", "sh test.sh", "--output", "jsonl", "--record"])
+            .arg(home.join("state/recording"))
             .output()
             .unwrap()
     });
@@ -75,7 +86,8 @@ fn objects(folder: &Path) -> Vec<u8> {
 async fn a_pull_request_without_a_secret(wire: &str) {
     let home = tempfile::tempdir().unwrap();
     let forge = forge(home.path()).await;
-    let model = Fake::new(Recording::parse(&replies()).unwrap()).start().await.unwrap();
+    let fake = Fake::new(Recording::parse(&replies()).unwrap());
+    let model = fake.clone().start().await.unwrap();
     let settings = match wire {
         "anthropic" => {
             vec![("ANTHROPIC_BASE_URL", model.anthropic_url()), ("ANTHROPIC_API_KEY", KEY.to_owned())]
@@ -94,7 +106,12 @@ async fn a_pull_request_without_a_secret(wire: &str) {
     let open = forge.pull_requests("octo/calc").await.unwrap();
     assert_eq!(open.len(), 1);
 
+    let warned = out.lines().filter(|line| line.contains("\"code\":\"secret_in_output\"")).count();
+    assert_eq!(warned, 1, "whoever looks is told, once: {out}");
+    let base64 = "eDpnaHBfY2FuYXJ5";
+    assert!(!out.contains(base64) && !out.contains("736b2d63616e617279"), "nor in another writing: {out}");
     let state = home.path().join("state");
+    assert!(state.join("recording").exists());
     for secret in [TOKEN, KEY] {
         assert_eq!(
             files_with(&state, secret.as_bytes()),
@@ -102,10 +119,13 @@ async fn a_pull_request_without_a_secret(wire: &str) {
             "a secret was left in a file"
         );
         let printed = [&done.stdout[..], &done.stderr[..]].concat();
-        let sent = format!("{open:?}");
-        for (place, bytes) in
-            [("output", printed), ("objects", objects(home.path())), ("pull request", sent.into())]
-        {
+        let asked = fake.asked().into_iter().map(|asked| asked.body).collect::<String>();
+        for (place, bytes) in [
+            ("output", printed),
+            ("objects", objects(home.path())),
+            ("pull request", format!("{open:?}").into()),
+            ("prompt", asked.into()),
+        ] {
             assert!(!bytes.is_empty(), "{place} was looked at");
             assert!(
                 !bytes.windows(secret.len()).any(|part| part == secret.as_bytes()),

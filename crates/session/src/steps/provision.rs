@@ -7,6 +7,7 @@ use sandbox::{Sandbox, Tree};
 
 use super::Checkout;
 use crate::failure;
+use crate::guarded::Guarded;
 use crate::run::Story;
 
 pub(crate) async fn provision(story: &Story, checkout: &Checkout) -> Result<Arc<dyn Sandbox>, Failure> {
@@ -14,6 +15,7 @@ pub(crate) async fn provision(story: &Story, checkout: &Checkout) -> Result<Arc<
     story.begin(STEP, "Opening a sandbox").await?;
     let tree = Tree::of(checkout.tree.layers.clone());
     let sandbox = open(story, &tree).await.map_err(|error| failure::of_sandbox(STEP, &error))?;
+    let sandbox: Arc<dyn Sandbox> = Arc::new(Guarded::new(sandbox, story.journal.clone()));
     let terms = sandbox.terms();
     let opened = SandboxOpened {
         backend: terms.backend.to_owned(),

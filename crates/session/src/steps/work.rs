@@ -120,12 +120,14 @@ fn agent_time(lifetime: Duration, command_timeout: Duration, checks: usize) -> D
 fn brief(story: &Story, checkout: &Checkout) -> Brief {
     // The lowest layer is the checkout; what lies over it is the throw-away `.git`.
     let root = checkout.tree.layers.last();
+    let masked = |text: &str| story.ports.redactor.mask_held(text).into_owned();
+    let instructions = root.and_then(|root| instructions(root));
     Brief {
-        task: story.request.prompt.clone(),
+        task: masked(&story.request.prompt),
         repository: checkout.source.remote.to_text(),
         base: checkout.base.to_string(),
         top_level: root.map(|root| top_level(root)).unwrap_or_default(),
-        instructions: root.and_then(|root| instructions(root)),
+        instructions: instructions.map(|it| Instructions { text: masked(&it.text), ..it }),
     }
 }
 

@@ -1,0 +1,88 @@
+//! The writings in which a secret may turn up.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// Shorter values are not taken for secrets.
+const SECRET_BYTES_MIN: usize = 8;
+/// Of a secret of several lines, such as a private key, each line this long is one too: tools print them one by one.
+const LINE_BYTES_MIN: usize = 20;
+
+/// Every writing of every one of `secrets`.
+pub(super) fn of_all<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut forms = Vec::new();
+    for secret in secrets.into_iter().map(str::trim) {
+        forms.extend(of(secret));
+        if secret.contains('\n') {
+            let lines = secret.lines().map(str::trim).filter(|line| line.len() >= LINE_BYTES_MIN);
+            // Every key begins and ends with such a line.
+            forms.extend(lines.filter(|line| !line.starts_with("-----")).flat_map(of));
+        }
+    }
+    forms.sort_unstable();
+    forms.dedup();
+    forms
+}
+
+fn of(secret: &str) -> Vec<String> {
+    let is_secret = |text: &str| text.len() >= SECRET_BYTES_MIN && text.parse::<f64>().is_err();
+    if !is_secret(secret) {
+        return Vec::new();
+    }
+    let json = |text: &str| serde_json::Value::from(text).to_string().trim_matches('"').to_owned();
+    let escaped = json(secret);
+    let mut forms = vec![
+        secret.to_owned(),
+        // JSON in JSON, and with the escape of a slash that some writers use.
+        json(&escaped),
+        escaped.replace('/', "\\/"),
+        escaped,
+        url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+    ];
+    forms.extend(percent_forms(secret.as_bytes()));
+    forms.extend(hex_forms(secret.as_bytes()));
+    forms.extend(base64_forms(secret.as_bytes()));
+    forms.retain(|form| is_secret(form));
+    forms
+}
+
+/// Percent-encoded as RFC 3986 has it, in both cases of its digits.
+fn percent_forms(secret: &[u8]) -> [String; 2] {
+    let encoded = |upper: bool| {
+        let mut text = String::new();
+        for byte in secret {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    text.push(char::from(*byte));
+                }
+                _ if upper => text.push_str(&format!("%{byte:02X}")),
+                _ => text.push_str(&format!("%{byte:02x}")),
+            }
+        }
+        text
+    };
+    [encoded(true), encoded(false)]
+}
+
+fn hex_forms(secret: &[u8]) -> [String; 2] {
+    let lower: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    [lower.to_ascii_uppercase(), lower]
+}
+
+/// What of `secret` is certain to stand in any base64 text that holds it, at each of the three alignments.
+fn base64_forms(secret: &[u8]) -> Vec<String> {
+    let mut forms = Vec::new();
+    for alphabet in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+        // At its end as well: then its last characters are certain.
+        forms.push(alphabet.encode(secret));
+        for pad in 0..3 {
+            let mut shifted = vec![b':'; pad];
+            shifted.extend_from_slice(secret);
+            // The first characters mix in what stands before the secret, the last ones what comes after.
+            let whole = shifted.len() / 3 * 3;
+            let mixed = if pad == 0 { 0 } else { 4 };
+            forms.push(alphabet.encode(&shifted[..whole])[mixed..].to_owned());
+        }
+    }
+    forms
+}

@@ -1,0 +1,202 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
+use super::*;
+
+#[test]
+fn every_form_of_a_secret_goes() {
+    let secret = "ghp_s3cret+/=value%with\"odd";
+    let redactor = Redactor::new([secret]);
+    for user in ["", "x", "xy", "x-access-token"] {
+        for alphabet in [STANDARD, URL_SAFE] {
+            for after in ["", "\n", "@host/path"] {
+                let basic = alphabet.encode(format!("{user}:{secret}{after}"));
+                assert!(redactor.redact(&basic).contains(MASK), "base64 after {user:?}, before {after:?}");
+            }
+        }
+    }
+    let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let json = serde_json::json!({ "a": secret }).to_string();
+    let texts = [
+        secret.to_owned(),
+        format!("https://u:{form}@h/"),
+        format!("https://u:{}@h/", form.to_ascii_lowercase()),
+        "ghp_s3cret%2B%2F%3Dvalue%25with%22odd".to_owned(),
+        json.replace('/', "\\/"),
+        serde_json::json!({ "inner": json }).to_string(),
+        json,
+        secret.bytes().map(|byte| format!("{byte:02X}")).collect(),
+    ];
+    for text in texts {
+        let out = redactor.redact(&text);
+        assert!(out.contains(MASK) && !out.contains("s3cret"), "{text} became {out}");
+    }
+    assert!(matches!(redactor.redact("nothing here"), Cow::Borrowed(_)));
+}
+
+#[test]
+fn a_secret_is_found_in_what_is_no_text() {
+    let redactor = Redactor::new(["ghp_0123456789"]);
+    assert!(redactor.finds(b"\xff\0ghp_0123456789\xfe"));
+    assert!(!redactor.finds(b"\xff\0ghp_012345678\xfe"));
+    assert!(!Redactor::default().finds(b"ghp_0123456789"));
+}
+
+#[test]
+fn a_secret_that_holds_another_goes_as_a_whole() {
+    let redactor = Redactor::new(["password", "password-and-more"]);
+    assert_eq!(redactor.redact("a password-and-more, a password"), "a [redacted], a [redacted]");
+}
+
+#[test]
+fn every_line_of_a_key_is_a_secret() {
+    let lines = ["MIIEvQIBADANBgkqhkiG9w0BAQEFAASC", "QmFzZTY0IG9mIGEga2V5IHRoYXQgaXM="];
+    let key =
+        format!("-----BEGIN PRIVATE KEY-----\n{}\nshort\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+    let redactor = Redactor::new([key.as_str()]);
+    assert_eq!(redactor.mask_held(&format!("12: {}", lines[1])), "12: [redacted]");
+    assert_eq!(redactor.mask_held("short -----BEGIN PRIVATE KEY-----"), "short -----BEGIN PRIVATE KEY-----");
+    let json = serde_json::json!({ "key": key.trim() }).to_string();
+    assert_eq!(redactor.mask_held(&json), r#"{"key":"[redacted]"}"#);
+}
+
+#[test]
+fn short_values_and_numbers_are_no_secrets() {
+    assert_eq!(Redactor::new(["abc"]).redact("abc"), "abc");
+    assert_eq!(Redactor::new(["1234567890"]).redact(r#"{"at":1234567890}"#), r#"{"at":1234567890}"#);
+    assert_eq!(format!("{:?}", Redactor::new(["abc"])), "Redactor(0 forms)");
+}
+
+/// Examples of each kind, put together here so that no scanner takes this file for a leak.
+fn examples() -> Vec<(&'static str, String)> {
+    let letters = "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKl";
+    let digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let of = |prefix: &str, rest: &str, length: usize| format!("{prefix}{}", &rest[..length]);
+    let key = format!("{}\n{}\n", letters, &letters[..30]);
+    vec![
+        ("GitHub token", of("ghp_", letters, 36)),
+        ("GitHub token", of("github_pat_11", letters, 50)),
+        ("GitLab token", of("glpat-", letters, 20)),
+        ("Anthropic key", of("sk-ant-api03-", letters, 50)),
+        ("OpenAI key", of("sk-proj-", letters, 48)),
+        ("OpenAI key", format!("sk-{}T3BlbkFJ{}", &letters[..20], &letters[..20])),
+        ("OpenRouter key", of("sk-or-v1-", digits, 64)),
+        ("AWS key id", of("AKIA", "ABCDEFGHIJKLMNOP", 16)),
+        ("AWS secret key", format!("aws_secret_access_key = {}", &letters[..40])),
+        ("AWS secret key", format!("\"SecretAccessKey\": \"{}\"", &letters[..40])),
+        ("Google API key", of("AIza", letters, 35)),
+        ("Google access token", of("ya29.", letters, 40)),
+        ("Azure storage key", format!("AccountKey={}{}==", letters, &letters[..22])),
+        ("Slack token", of("xoxb-", digits, 40)),
+        ("Slack webhook", format!("hooks.slack.com/services/T0000/B0000/{}", &letters[..24])),
+        ("Stripe key", of("sk_live_", letters, 24)),
+        ("npm token", of("npm_", letters, 36)),
+        ("PyPI token", of("pypi-AgE", letters, 60)),
+        ("RubyGems key", of("rubygems_", digits, 48)),
+        ("Docker token", of("dckr_pat_", letters, 27)),
+        ("Hugging Face token", of("hf_", letters, 34)),
+        ("DigitalOcean token", of("dop_v1_", digits, 64)),
+        ("Vault token", of("hvs.", letters, 30)),
+        ("Terraform token", format!("{}.atlasv1.{letters}", &letters[..14])),
+        ("SendGrid key", format!("SG.{}.{}", &letters[..22], &letters[..43])),
+        ("Databricks token", of("dapi", digits, 32)),
+        ("Shopify token", of("shpat_", digits, 32)),
+        ("Grafana token", format!("glsa_{}_{}", &letters[..32], &digits[..8])),
+        ("Sentry token", of("sntrys_", letters, 60)),
+        ("Linear key", of("lin_api_", letters, 40)),
+        ("New Relic key", of("NRAK-", &letters.to_ascii_uppercase(), 27)),
+        ("E2B key", of("e2b_", digits, 40)),
+        ("Atlassian token", format!("ATATT3{letters}{letters}{letters}")),
+        ("Telegram token", of("123456789:AA", letters, 33)),
+        ("age key", of("AGE-SECRET-KEY-1", &letters.to_ascii_uppercase(), 58)),
+        ("private key", format!("-----BEGIN RSA PRIVATE KEY-----\n{key}-----END RSA PRIVATE KEY-----")),
+        (
+            "private key",
+            format!(
+                "-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: 1 (x)\n\n{key}-----END PGP PRIVATE KEY BLOCK-----"
+            ),
+        ),
+        ("private key", format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{}", key.trim())),
+        ("JSON web token", format!("eyJ{}.eyJ{}.{}", &letters[..20], &letters[..20], &letters[..43])),
+    ]
+}
+
+#[test]
+fn what_looks_like_a_secret_is_masked_by_its_kind_in_text_and_in_json() {
+    let redactor = Redactor::default();
+    let (before, after) = ("first line\n", "\nlast line");
+    let mut kinds = std::collections::BTreeSet::new();
+    for (kind, example) in examples() {
+        let masked = redactor.redact(&example).into_owned();
+        assert!(masked.contains(&format!("[redacted: {kind}]")), "{kind}: {masked}");
+        assert!(!masked.contains("AbCdEfGhIj") && !masked.contains("0123456789abcdef"), "{kind}: {masked}");
+        let text = format!("{before}{example}{after}");
+        let json = serde_json::json!({ "output": text, "next": 1 }).to_string();
+        let masked = redactor.redact(&json);
+        let value: serde_json::Value = serde_json::from_str(&masked).unwrap();
+        let output = value["output"].as_str().unwrap();
+        assert!(output.starts_with(before) && output.ends_with(after), "{kind}: {output}");
+        assert!(output.contains(&format!("[redacted: {kind}]")) && value["next"] == 1, "{kind}: {output}");
+        kinds.insert(kind);
+    }
+    assert_eq!(kinds, patterns::kinds(), "every kind has an example");
+}
+
+#[test]
+fn what_only_resembles_a_secret_stays() {
+    let letters = "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKlMnOpQrStUvWxYz";
+    let texts = [
+        "ghp_short, sk-proj-x, AKIAlower, npm_install_everything_that_is_there_at_once".to_owned(),
+        "see -----BEGIN PRIVATE KEY----- in RFC 7468, and hf_transfer".to_owned(),
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----".to_owned(),
+        "a snippet: eyJhbGciOiJIUzI1NiJ9.payload.signature".to_owned(),
+        // In the middle of a signature that a provider wants back as it was.
+        format!("EqQBCkgIARABGAIiQ{letters}AIza{letters}ghp_{letters}+AKIAABCDEFGHIJKLMNOP=="),
+        format!("gAAAAABo_{letters}-npm_{letters}_hf_{letters}"),
+        "git commit 0123456789abcdef0123456789abcdef01234567".to_owned(),
+        "the test key is sk_test_x".to_owned(),
+    ];
+    let redactor = Redactor::default();
+    for text in texts {
+        assert_eq!(redactor.redact(&text), text);
+    }
+}
+
+#[test]
+fn a_model_is_told_what_only_looks_like_a_secret() {
+    let held = "held-secret-value";
+    let other = format!("ghp_{}", "Ab1".repeat(12));
+    let redactor = Redactor::new([held]);
+    let text = format!("{held} {other}");
+    assert_eq!(redactor.mask_held(&text), format!("[redacted] {other}"));
+    assert_eq!(redactor.redact(&text), "[redacted] [redacted: GitHub token]");
+}
+
+#[test]
+fn what_may_become_a_secret_is_the_end() {
+    let redactor = Redactor::new(["bcqbcqbc"]);
+    for (text, open) in [
+        ("", 0),
+        ("z", 1),
+        ("zb", 1),
+        ("zbc", 1),
+        ("z bcqbc", 2),
+        ("é bcqbcqb", 3),
+        ("bcz", 3),
+        // Whole, and the end of it is a beginning again: not to be cut.
+        ("z bcqbcqbc", 2),
+        ("bcqbcqbc!", 9),
+        // What only looks like a secret, or may come to do so.
+        ("the ghp_01", 4),
+        ("the =gh", 4),
+        ("the tough", 9),
+        ("the ghp_01 and ", 15),
+        ("the -----BEGIN RSA ", 4),
+        ("the -----BEGIN RSA PRIVATE KEY-----\nMIIB\n", 4),
+        ("-----BEGIN PRIVATE KEY-----\nMII=\n-----END PRIVATE KEY-----\n", 59),
+        ("-----BEGIN CERTIFICATE-----\nMIIB\n", 33),
+    ] {
+        assert_eq!(redactor.open_end(text), open, "{text:?}");
+    }
+    assert_eq!(Redactor::default().open_end("everything "), 11);
+}
