@@ -3,6 +3,8 @@
 mod assembly;
 mod request;
 
+pub(crate) use assembly::{calls, parts};
+
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
