@@ -13,7 +13,7 @@ use tracing::warn;
 pub(crate) use manifest::{Manifest, Mode, Object};
 
 use crate::git;
-use crate::lock::{self, Held};
+use crate::lock::{self, Held, Patience};
 use crate::mirror::Mirror;
 use crate::scratch::{Scratch, bury};
 use crate::{Error, at, blocking};
@@ -62,21 +62,25 @@ impl Mirror {
         at("make", &trees, std::fs::create_dir_all(&trees))?;
         let dir = trees.join(commit.as_str());
         let lock_file = dir.with_extension("lock");
+        let mut patience = Patience::new("the base tree");
         loop {
-            let lease = lock::shared(lock_file.clone(), "the base tree").await?;
-            if dir.exists() {
+            let lease = lock::try_shared(&lock_file)?.filter(|_| dir.exists());
+            if let Some(lease) = lease {
                 lease.mark_used();
                 let inside = inside::layer(self, &dir, commit, branch).await?;
                 let layers = vec![inside, dir.join(WORK)];
                 return Ok(BaseTree { commit: commit.clone(), layers, dir, _lease: Arc::new(lease) });
             }
-            drop(lease);
-            // Between the two locks another process may build or evict it, so that everything is looked at again.
-            let _building = lock::exclusive(lock_file.clone(), "the base tree").await?;
-            if !dir.exists() {
-                self.build(commit, &dir).await?;
-                let (trees, scratch) = (trees.clone(), self.repos.scratch());
-                blocking(move || evict(&trees, &scratch)).await?;
+            // Between the two locks another process may build or evict it, so that everything is looked at again; and
+            // nobody waits for the second one alone, for whoever builds it before us then leases it for a whole session.
+            match lock::try_exclusive(&lock_file)? {
+                Some(_building) if !dir.exists() => {
+                    self.build(commit, &dir).await?;
+                    let (trees, scratch) = (trees.clone(), self.repos.scratch());
+                    blocking(move || evict(&trees, &scratch)).await?;
+                }
+                Some(_) => {}
+                None => patience.pause().await?,
             }
         }
     }

@@ -54,19 +54,46 @@ pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Held>, Error> {
     attempt(path, Kind::Exclusive)
 }
 
+/// The lock that many can hold, if nobody holds it exclusively.
+pub(crate) fn try_shared(path: &Path) -> Result<Option<Held>, Error> {
+    attempt(path, Kind::Shared)
+}
+
 /// Asks again and again: a thread that waits inside the system could not be given up.
 async fn wait(path: PathBuf, what: &str, kind: Kind) -> Result<Held, Error> {
-    let deadline = tokio::time::Instant::now() + WAIT_MAX;
-    let mut pause = PAUSE_MIN;
+    let mut patience = Patience::new(what);
     loop {
         if let Some(held) = attempt(&path, kind)? {
             return Ok(held);
         }
-        if tokio::time::Instant::now() > deadline {
-            return Err(Error::Busy { what: what.to_owned() });
+        patience.pause().await?;
+    }
+}
+
+/// How long a lock is waited for, and how often it is asked for meanwhile.
+pub(crate) struct Patience<'a> {
+    what: &'a str,
+    deadline: tokio::time::Instant,
+    pause: Duration,
+}
+
+impl<'a> Patience<'a> {
+    /// Begins to wait for `what`.
+    pub(crate) fn new(what: &'a str) -> Self {
+        Self { what, deadline: tokio::time::Instant::now() + WAIT_MAX, pause: PAUSE_MIN }
+    }
+
+    /// Lets some time pass before the next try.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when it has been waited for long enough.
+    pub(crate) async fn pause(&mut self) -> Result<(), Error> {
+        if tokio::time::Instant::now() > self.deadline {
+            return Err(Error::Busy { what: self.what.to_owned() });
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        Ok(())
     }
 }
 

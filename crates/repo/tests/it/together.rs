@@ -1,6 +1,7 @@
 //! Many sessions, and many processes, at once.
 
 use std::fs;
+use std::time::Duration;
 
 use events::{Remote, Tenant};
 use repo::{Credential, Repos, Source};
@@ -167,4 +168,21 @@ async fn an_empty_repository_and_a_second_work_tree_are_mirrored() {
     let source = Source { remote: Remote::Local(second), ..world.source() };
     let (mirror, _) = world.repos.mirror(&source).await.unwrap();
     assert_eq!(mirror.default_branch().await.unwrap(), Some("side".parse().unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tree_that_others_hold_is_not_waited_for() {
+    let world = World::new(|dir| fs::write(dir.join("a"), "a\n").unwrap()).await;
+    let mirror = world.mirror().await;
+    let commit = mirror.branch(&main_branch()).await.unwrap().unwrap();
+    let held = mirror.base_tree(&commit, &main_branch()).await.unwrap();
+    let tree = held.layers.last().unwrap().parent().unwrap().to_owned();
+    // As one who looked just before the tree was there, and asks for the right to build it just after.
+    let away = tree.with_extension("away");
+    fs::rename(&tree, &away).unwrap();
+    let late = tokio::spawn(async move { mirror.base_tree(&commit, &main_branch()).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    fs::rename(&away, &tree).unwrap();
+    let late = tokio::time::timeout(Duration::from_secs(60), late).await.expect("it does not hang");
+    assert_eq!(late.unwrap().unwrap().layers, held.layers);
 }
