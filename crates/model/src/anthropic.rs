@@ -9,10 +9,12 @@ use async_trait::async_trait;
 
 pub(crate) use assembly::{Blocks, stop_of};
 
-use crate::history::History;
+use crate::history::{History, MARK};
 use crate::stream;
 use crate::transport::Endpoint;
-use crate::{Conversation, Error, Facts, Live, Message, Model, ModelName, Origin, Reply, Served, Thinking};
+use crate::{
+    Caches, Conversation, Error, Facts, Live, Message, Model, ModelName, Origin, Reply, Served, Thinking,
+};
 
 /// What is asked for when the user says nothing: enough for a large file, and below what any current model allows.
 const OUTPUT_TOKENS_DEFAULT: u32 = 32_000;
@@ -38,6 +40,8 @@ struct Anthropic {
 struct Settings {
     output_tokens: u32,
     thinking: Thinking,
+    /// What is put where a cache is to begin; nothing for servers that know no such thing.
+    mark: &'static str,
 }
 
 #[async_trait]
@@ -74,7 +78,7 @@ impl Anthropic {
         history.update(conversation, |placed| request::message(placed, &own))?;
         let settings = self.settings.fitting(conversation, &own);
         let head = request::head(&self.name.model, settings, conversation);
-        Ok(history.body(&head, request::MARK, "]}"))
+        Ok(history.body(&head, settings.mark, "]}"))
     }
 }
 
@@ -93,7 +97,11 @@ impl Settings {
             Thinking::Encrypted | Thinking::Summarized => Thinking::Unsaid,
             said @ (Thinking::Unsaid | Thinking::Adaptive) => said,
         };
-        Self { output_tokens, thinking }
+        let mark = match facts.caches {
+            Caches::Marks => MARK,
+            Caches::No | Caches::Automatic | Caches::OnRequest => "",
+        };
+        Self { output_tokens, thinking, mark }
     }
 
     /// The settings for `conversation`: thinking with a budget is refused in a turn that did not begin with thinking.

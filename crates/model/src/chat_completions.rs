@@ -1,6 +1,7 @@
 //! OpenAI's Chat Completions API, and the many servers that speak it with an accent.
 
 mod assembly;
+mod details;
 mod request;
 
 pub(crate) use assembly::{calls, parts};
@@ -9,10 +10,10 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::history::History;
+use crate::history::{History, MARK};
 use crate::stream;
 use crate::transport::Endpoint;
-use crate::{Conversation, Error, Facts, Live, Model, ModelName, Reply, Served};
+use crate::{Caches, Conversation, Error, Facts, Live, Model, ModelName, Reply, Served};
 
 /// Opens the model for one session.
 pub(crate) fn open(served: &Served) -> Result<Box<dyn Model>, Error> {
@@ -57,9 +58,10 @@ impl ChatCompletions {
         // What a panic leaves behind is a prefix of the history, as at any other time.
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.served.origin();
-        history.update(conversation, |placed| request::message(placed, &own))?;
-        let head = request::head(&self.served, conversation);
-        Ok(history.body(&head, "", "]}"))
+        history.update(conversation, |placed| request::message(placed, self.facts.caches, &own))?;
+        let head = request::head(&self.served, self.facts.caches, conversation);
+        let mark = if self.facts.caches == Caches::Marks { MARK } else { "" };
+        Ok(history.body(&head, mark, "]}"))
     }
 }
 

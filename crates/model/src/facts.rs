@@ -40,12 +40,14 @@ pub enum Thinking {
 
 /// How a provider keeps the beginning of a request for the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Caches {
     /// Not that anybody knows.
     No,
     /// By itself, whatever is the same bytes again.
     Automatic,
+    /// Up to the end of each request that asks for it, and up to what it marks besides.
+    OnRequest,
     /// Up to the places that a request marks.
     Marks,
 }

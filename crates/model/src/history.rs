@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use crate::{Conversation, Error, Message, Origin, Reply, ToolResult, foreign};
 
+/// What marks the end of a part of the request that the provider is to keep; five minutes, renewed by each use.
+pub(crate) const MARK: &str = r#","cache_control":{"type":"ephemeral"}"#;
+
 /// The encoded messages of one conversation; bytes are only ever appended.
 #[derive(Debug, Default)]
 pub(crate) struct History {

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexMap;
 
-use crate::{Facts, Price, Rates, Thinking};
+use crate::{Caches, Facts, Price, Rates, Thinking};
 use address::Template;
 pub use row::Protocol;
 pub(crate) use row::{KeyHeader, OutputLimit};
@@ -226,7 +226,10 @@ impl Vendor {
             context_tokens: row.context.map_or(unknown.context_tokens, |tokens| tokens.get()),
             output_tokens_max: row.output.map_or(unknown.output_tokens_max, |tokens| tokens.get()),
             thinking: row.thinking.unwrap_or(Thinking::Unsaid),
-            caches: row.caches.unwrap_or(unknown.caches),
+            caches: row.caches.unwrap_or(match self.manners.protocol {
+                Protocol::Anthropic => Caches::Marks,
+                Protocol::Responses | Protocol::ChatCompletions => unknown.caches,
+            }),
             price: row.price.as_ref().and_then(|price| self.price(price, row.long.as_ref())),
         }
     }

@@ -9,13 +9,12 @@ use crate::history::{Encoded, Placed};
 use crate::raw_object::push_json_string;
 use crate::{Conversation, Error, Message, Origin, Reply, Stop, Thinking, ToolResult};
 
-/// What marks the end of a part of the request that the provider is to keep; five minutes, renewed by each use.
-pub(super) const MARK: &str = r#","cache_control":{"type":"ephemeral"}"#;
 /// What stands for a text of nothing: the API refuses blank texts.
 const NOTHING: &str = "(nothing)";
 
 /// Everything before the first message, in an order that never changes.
 pub(super) fn head(model: &str, settings: Settings, conversation: &Conversation) -> String {
+    let mark = settings.mark;
     let mut head = String::from("{\"model\":");
     push_json_string(&mut head, model);
     head.push_str(&format!(r#","max_tokens":{},"stream":true"#, settings.output_tokens));
@@ -26,11 +25,11 @@ pub(super) fn head(model: &str, settings: Settings, conversation: &Conversation)
         }
         Thinking::Unsaid | Thinking::Encrypted | Thinking::Summarized => {}
     }
-    push_tools(&mut head, conversation);
+    push_tools(&mut head, mark, conversation);
     if !is_blank(&conversation.system) {
         head.push_str(r#","system":["#);
         push_text_block(&mut head, &conversation.system);
-        head.insert_str(head.len() - 1, MARK);
+        head.insert_str(head.len() - 1, mark);
         head.push(']');
     }
     head.push_str(r#","messages":["#);
@@ -59,7 +58,7 @@ pub(super) fn message(placed: Placed<'_>, own: &Origin) -> Result<Vec<Encoded>, 
     Ok(vec![Encoded { json, mark_at }])
 }
 
-fn push_tools(head: &mut String, conversation: &Conversation) {
+fn push_tools(head: &mut String, mark: &str, conversation: &Conversation) {
     if conversation.tools.is_empty() {
         return;
     }
@@ -72,7 +71,7 @@ fn push_tools(head: &mut String, conversation: &Conversation) {
         head.push_str(r#","input_schema":"#);
         head.push_str(tool.parameters.get());
         if n + 1 == conversation.tools.len() {
-            head.push_str(MARK);
+            head.push_str(mark);
         }
         head.push('}');
     }

@@ -67,12 +67,12 @@ fn the_past_never_changes_apart_from_the_marks() {
     for turn in 0..30 {
         let body = encoded(&model, &conversation);
         let value: Value = serde_json::from_str(&body).unwrap();
-        let marks = body.matches(request::MARK).count();
+        let marks = body.matches(MARK).count();
         assert_eq!(marks, if turn == 0 { 3 } else { 4 });
         let last = value["messages"].as_array().unwrap().last().unwrap();
         let last = last["content"].as_array().unwrap().last().unwrap();
         assert_eq!(last["cache_control"]["type"], "ephemeral");
-        let plain = body.replace(request::MARK, "");
+        let plain = body.replace(MARK, "");
         let open = plain.strip_suffix("]}").unwrap();
         assert!(open.starts_with(&before), "turn {turn} changed the past");
         before = open.to_owned();
@@ -117,7 +117,7 @@ fn replies_that_the_api_would_not_take_back_are_left_out() {
     conversation.push(reply(r#"[{"type":"text","text":""},{"type":"x", "y":1.0}]"#, Stop::Finished));
     let body = encoded(&model, &conversation);
     let (_, messages) = body.split_once(r#""messages":["#).unwrap();
-    let messages = messages.replace(request::MARK, "");
+    let messages = messages.replace(MARK, "");
     let user = r#"{"role":"user","content":[{"type":"text","text":"one"}]}"#;
     assert_eq!(messages, format!(r#"{user},{{"role":"assistant","content":[{{"type":"x", "y":1.0}}]}}]}}"#));
 }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::details::{self, Details};
 use crate::raw_object::RawObject;
 use crate::stream::{Assembly, Progress, protocol, transient};
 use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, refusal};
@@ -20,6 +21,7 @@ pub(super) struct Assembling<'a> {
     turn: usize,
     model: String,
     message: RawObject,
+    details: Details,
     calls: Vec<Growing>,
     stop: Option<String>,
     usage: Option<WireUsage>,
@@ -79,6 +81,7 @@ impl<'a> Assembling<'a> {
             turn,
             model: served.model().to_owned(),
             message,
+            details: Details::default(),
             calls: Vec::new(),
             stop: None,
             usage: None,
@@ -92,6 +95,9 @@ impl<'a> Assembling<'a> {
         };
         let stop = stop_of(&word, !self.calls.is_empty());
         let parts = parts(&self.message);
+        if let Some(details) = self.details.to_raw() {
+            self.message.set(details::FIELD, details);
+        }
         let mut calls = self.finish_calls(&stop);
         if stop == Stop::Refused {
             // What was held back may be cut anywhere, also within a call.
@@ -148,6 +154,14 @@ impl<'a> Assembling<'a> {
                         self.take_call(piece)?;
                     }
                 }
+                details::FIELD => match serde_json::from_str::<Vec<RawObject>>(piece.get()) {
+                    Ok(pieces) => {
+                        self.details.take(pieces);
+                        // Its place among the fields; what it is comes when all of it has come.
+                        self.message.set(details::FIELD, RawValue::NULL.to_owned());
+                    }
+                    Err(_) => self.message.merge(&key, piece),
+                },
                 _ => self.message.merge(&key, piece),
             }
         }

@@ -1,16 +1,16 @@
 //! A conversation as a request of the Chat Completions API.
 
 use crate::foreign;
-use crate::history::{Encoded, Placed};
+use crate::history::{Encoded, MARK, Placed};
 use crate::raw_object::{RawObject, push_json_string};
 use crate::vendors::UsageTold;
-use crate::{Conversation, Error, Message, Origin, Reply, Served, Stop};
+use crate::{Caches, Conversation, Error, Message, Origin, Reply, Served, Stop};
 
 /// What stands for a text of nothing: some servers refuse empty texts.
 const NOTHING: &str = "(nothing)";
 
 /// Everything before the first message of the history, in an order that never changes.
-pub(super) fn head(served: &Served, conversation: &Conversation) -> String {
+pub(super) fn head(served: &Served, caches: Caches, conversation: &Conversation) -> String {
     let manners = served.manners;
     let mut head = String::from("{\"model\":");
     push_json_string(&mut head, served.model());
@@ -26,10 +26,20 @@ pub(super) fn head(served: &Served, conversation: &Conversation) -> String {
         head.push_str(r#","prompt_cache_key":"#);
         push_json_string(&mut head, key);
     }
+    if caches == Caches::OnRequest {
+        head.push_str(MARK);
+    }
     push_tools(&mut head, conversation);
     head.push_str(r#","messages":["#);
     if !is_blank(&conversation.system) {
-        push_message(&mut head, "system", &conversation.system);
+        match caches {
+            Caches::No | Caches::Automatic => push_message(&mut head, "system", &conversation.system),
+            // The tools come before the system prompt in what is kept, so that one mark is for both.
+            Caches::OnRequest | Caches::Marks => {
+                let mark_at = push_parts(&mut head, "system", &conversation.system);
+                head.insert_str(mark_at, MARK);
+            }
+        }
         // A request without any further message is refused by the server, comma or not.
         if !conversation.messages().is_empty() {
             head.push(',');
@@ -39,12 +49,18 @@ pub(super) fn head(served: &Served, conversation: &Conversation) -> String {
 }
 
 /// A message as it stays for the rest of the conversation with `own`; none for a reply that cannot be sent back.
-pub(super) fn message(placed: Placed<'_>, own: &Origin) -> Result<Vec<Encoded>, Error> {
+pub(super) fn message(placed: Placed<'_>, caches: Caches, own: &Origin) -> Result<Vec<Encoded>, Error> {
+    let marked = caches == Caches::Marks;
     match placed.message {
         Message::User(text) => {
             let mut json = String::new();
-            push_message(&mut json, "user", text);
-            Ok(vec![Encoded { json, mark_at: None }])
+            let mut mark_at = None;
+            if marked {
+                mark_at = Some(push_parts(&mut json, "user", text));
+            } else {
+                push_message(&mut json, "user", text);
+            }
+            Ok(vec![Encoded { json, mark_at }])
         }
         Message::Assistant(reply) if reply.origin == *own => assistant(reply),
         Message::Assistant(reply) => Ok(rewritten(reply, placed.replies)),
@@ -56,8 +72,10 @@ pub(super) fn message(placed: Placed<'_>, own: &Origin) -> Result<Vec<Encoded>, 
                 push_json_string(&mut json, &placed.call_id(n, result, own));
                 json.push_str(r#","content":"#);
                 push_json_string(&mut json, or_nothing(&result.text));
+                // Gateways look for the mark of a result beside its text, not in it.
+                let mark_at = marked.then_some(json.len());
                 json.push('}');
-                Encoded { json, mark_at: None }
+                Encoded { json, mark_at }
             })
             .collect()),
     }
@@ -89,6 +107,17 @@ fn push_message(json: &mut String, role: &str, text: &str) {
     json.push_str(r#","content":"#);
     push_json_string(json, or_nothing(text));
     json.push('}');
+}
+
+/// A message whose text is a part of its own; gives where a mark may be put into that part.
+fn push_parts(json: &mut String, role: &str, text: &str) -> usize {
+    json.push_str(r#"{"role":"#);
+    push_json_string(json, role);
+    json.push_str(r#","content":[{"type":"text","text":"#);
+    push_json_string(json, or_nothing(text));
+    let mark_at = json.len();
+    json.push_str("}]}");
+    mark_at
 }
 
 /// The reply exactly as it came; left out when it says nothing, which servers refuse to take back.

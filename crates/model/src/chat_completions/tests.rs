@@ -20,6 +20,10 @@ fn served(vendor: &str) -> Served {
     ours(vendor, "gpt-5").speaking(Protocol::ChatCompletions).with_cache_key("session-7")
 }
 
+fn litellm() -> Served {
+    ours("litellm", "claude-opus-4-8").at("http://litellm.example:4000")
+}
+
 fn conversation() -> Conversation {
     let tool = ToolSpec {
         name: "read".to_owned(),
@@ -92,4 +96,53 @@ fn replies_that_servers_would_not_take_back_are_left_out() {
     conversation.push(reply(r#"{"role":"assistant","content":""}"#, 0, Stop::Finished));
     conversation.push(reply(r#"{"role":"assistant","content":"x","tool_calls":[{}]}"#, 0, Stop::Refused));
     assert_eq!(encoded(&model, &conversation), before);
+}
+
+#[test]
+fn caches_that_want_to_be_asked_are_asked() {
+    let claude = |vendor| ChatCompletions::new(&ours(vendor, "anthropic/claude-opus-4.8")).unwrap();
+    let body: Value = serde_json::from_str(&encoded(&claude("openrouter"), &conversation())).unwrap();
+    let mark = serde_json::json!({"type": "ephemeral"});
+    assert_eq!(body["cache_control"], mark);
+    let system = serde_json::json!([{"type": "text", "text": "Be brief.", "cache_control": mark}]);
+    assert_eq!(body["messages"][0]["content"], system);
+    assert_eq!(body["messages"][1], serde_json::json!({"role": "user", "content": "Begin."}));
+
+    let litellm = ChatCompletions::new(&litellm()).unwrap();
+    let body: Value = serde_json::from_str(&encoded(&litellm, &conversation())).unwrap();
+    assert_eq!(body["cache_control"], Value::Null);
+    assert_eq!(body["messages"][0]["content"], system);
+    let begin = serde_json::json!([{"type": "text", "text": "Begin.", "cache_control": mark}]);
+    assert_eq!(body["messages"][1]["content"], begin);
+
+    let gpt = ChatCompletions::new(&ours("openrouter", "openai/gpt-5")).unwrap();
+    assert!(!encoded(&gpt, &conversation()).contains("cache_control"));
+}
+
+#[test]
+fn marks_move_on_and_nothing_else_changes() {
+    let served = litellm();
+    let model = ChatCompletions::new(&served).unwrap();
+    let mut conversation = conversation();
+    let mut before = String::new();
+    for turn in 0..20 {
+        let body = encoded(&model, &conversation);
+        let value: Value = serde_json::from_str(&body).unwrap();
+        // One for tools and system prompt; of the history the last two places that can have one.
+        assert_eq!(body.matches(MARK).count(), if turn == 0 { 2 } else { 3 });
+        if turn > 0 {
+            let last = value["messages"].as_array().unwrap().last().unwrap();
+            assert_eq!(last["cache_control"]["type"], "ephemeral");
+        }
+        let plain = body.replace(MARK, "");
+        let open = plain.strip_suffix("]}").unwrap();
+        assert!(open.starts_with(&before), "turn {turn} changed the past");
+        before = open.to_owned();
+        let said = r#"{"role":"assistant","content":null, "tool_calls":[{"id":"c"}]}"#;
+        let Message::Assistant(mut reply) = reply(said, 1, Stop::Tools) else { unreachable!() };
+        reply.origin = served.origin();
+        conversation.push(Message::Assistant(reply));
+        let result = ToolResult { call_id: "c".to_owned(), text: "done".to_owned(), failed: false };
+        conversation.push(Message::Results(vec![result]));
+    }
 }

@@ -154,13 +154,13 @@ fn a_call_without_an_id_is_given_one() {
 #[test]
 fn thoughts_and_other_fields_are_kept_for_the_server() {
     let reply = read(&[
-        &chunk(r#"{"reasoning_content":"Hm","reasoning_details":[{"t":1.0}]}"#, "null"),
-        &chunk(r#"{"reasoning_content":"m","reasoning_details":[{"t":2}],"content":null}"#, "null"),
+        &chunk(r#"{"reasoning_content":"Hm","reasoning_details":[{"type":"reasoning.text","text":"Hm","index":0}],"other":[{"t":1.0}]}"#, "null"),
+        &chunk(r#"{"reasoning_content":"m","reasoning_details":[{"type":"reasoning.text","text":"m","index":0}],"other":[{"t":2}],"content":null}"#, "null"),
         &chunk(r#"{"content":"Yes."}"#, "\"stop\""),
     ])
     .unwrap();
     assert_eq!(reply.parts, [Part::Thought("Hmm".to_owned()), Part::Text("Yes.".to_owned())]);
-    let expected = r#"{"role":"assistant","reasoning_content":"Hmm","reasoning_details":[{"t":1.0},{"t":2}],"content":"Yes."}"#;
+    let expected = r#"{"role":"assistant","reasoning_content":"Hmm","reasoning_details":[{"type":"reasoning.text","text":"Hmm","index":0}],"other":[{"t":1.0},{"t":2}],"content":"Yes."}"#;
     assert_eq!(reply.raw.get(), expected);
 }
 
