@@ -101,7 +101,8 @@ fn shown(markdown: &str) -> Result<Vec<String>, String> {
             Event::Text(_) if in_block => {}
             // A reader gives a text in parts where it looked at a sign.
             Event::Text(text) => shown.iter_mut().last().unwrap().push_str(&text),
-            Event::Code(text) => shown.push(text.to_string()),
+            // What stands beside code is no part of it: a sign at its end refers to nothing after it.
+            Event::Code(text) => shown.extend([text.to_string(), String::new()]),
             Event::Html(html) | Event::InlineHtml(html) => return Err(format!("HTML: {html}")),
             Event::Start(Tag::Image { .. } | Tag::HtmlBlock | Tag::FootnoteDefinition(_)) => {
                 return Err(format!("{event:?}"));
