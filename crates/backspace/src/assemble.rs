@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use events::{Hosts, Redactor};
+use events::{Budget, Hosts, Redactor};
 use session::request::{LocalRepositories, Rules};
-use session::{Forges, Identity, Limits, LocalShelf, Ports, Problem, Sessions, SystemClock};
+use session::{Forges, Identity, Limits, LocalShelf, Ports, Problem, Providers, Sessions, SystemClock};
 
 use crate::config::{self, Settings};
 use crate::output::Usage;
@@ -113,7 +113,8 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         wished @ (LocalRepositories::Below(_) | LocalRepositories::Any) => wished,
     };
     let forges = ports.forges.hosted.iter().map(|(host, _)| host.clone()).collect();
-    let rules = Rules { providers: ports.providers.offers(), local, forges, ..rules };
+    let (models, budget) = (ports.providers.clone(), ports.budget);
+    let rules = Rules { providers: models.offers(), models, budget, local, forges, ..rules };
     let running_max = settings.parsed("MAX_CONCURRENT_JOBS")?.unwrap_or(RUNNING_MAX);
     if running_max == 0 {
         bail!(Usage("MAX_CONCURRENT_JOBS must be at least 1".to_owned()));
@@ -194,5 +195,7 @@ pub(crate) fn rules(settings: &Settings) -> Rules {
         repositories: settings.list("BACKSPACE_REPOS"),
         providers: Vec::new(),
         forges: Vec::new(),
+        models: Providers::default(),
+        budget: Budget::default(),
     }
 }

@@ -149,6 +149,8 @@ pub enum FailureCode {
     ModelUnavailable,
     /// The model kept answering what no session can use.
     ModelProtocol,
+    /// Dollars are bounded, and the model's price is not known.
+    PriceUnknown,
     /// The change breaks a rule: a path, a size, a count.
     ChangeRefused,
     /// The branch could not be pushed.
@@ -173,6 +175,7 @@ impl FailureCode {
             Self::ModelRefused => "model_refused",
             Self::ModelUnavailable => "model_unavailable",
             Self::ModelProtocol => "model_protocol",
+            Self::PriceUnknown => "price_unknown",
             Self::ChangeRefused => "change_refused",
             Self::PushRejected => "push_rejected",
             Self::NotConfirmed => "not_confirmed",

@@ -10,9 +10,7 @@ mod foreign;
 mod history;
 mod live;
 mod origin;
-mod played;
 mod raw_object;
-mod recalled;
 mod refusal;
 mod responses;
 mod retry;
@@ -30,8 +28,6 @@ pub use error::Error;
 pub use facts::{Caches, Facts, Price, Rates, Thinking};
 pub use live::{Delta, Live, Unheard};
 pub use origin::{Origin, Wire};
-pub use played::{Answered, AtEnd, Config as PlayedConfig, Pace, Played};
-pub use recalled::Kept;
 pub use retry::Policy;
 pub use scripted::Config as ScriptedConfig;
 pub use vendors::{
@@ -43,10 +39,8 @@ pub use vendors::{
 pub enum Config {
     /// A model that a vendor serves.
     Served(Served),
-    /// Replies that somebody wrote.
+    /// A recording.
     Scripted(scripted::Config),
-    /// What models answered in a session that is played again.
-    Played(played::Config),
 }
 
 impl Config {
@@ -55,7 +49,7 @@ impl Config {
     pub fn with_model(self, model: &str) -> Self {
         match self {
             Self::Served(served) => Self::Served(served.with_model(model)),
-            config @ (Self::Scripted(_) | Self::Played(_)) => config,
+            Self::Scripted(config) => Self::Scripted(config),
         }
     }
 
@@ -64,7 +58,23 @@ impl Config {
     pub fn with_cache_key(self, key: &str) -> Self {
         match self {
             Self::Served(served) => Self::Served(served.with_cache_key(key)),
-            config @ (Self::Scripted(_) | Self::Played(_)) => config,
+            Self::Scripted(config) => Self::Scripted(config),
+        }
+    }
+
+    /// Who is asked.
+    pub fn name(&self) -> ModelName {
+        match self {
+            Self::Served(served) => served.name(),
+            Self::Scripted(config) => scripted::name(config),
+        }
+    }
+
+    /// What is known of the model.
+    pub fn facts(&self) -> Facts {
+        match self {
+            Self::Served(served) => served.facts(),
+            Self::Scripted(_) => scripted::facts(),
         }
     }
 
@@ -72,8 +82,8 @@ impl Config {
     pub fn models(&self) -> Models {
         match self {
             Self::Served(served) => served.models(),
-            // The same replies are played whatever they are asked as.
-            Self::Scripted(_) | Self::Played(_) => Models::Any,
+            // A recording plays the same replies whatever it is called.
+            Self::Scripted(_) => Models::Any,
         }
     }
 }
@@ -95,7 +105,6 @@ pub fn open(config: &Config) -> Result<Box<dyn Model>, Error> {
             }
         }
         Config::Scripted(config) => scripted::open(config),
-        Config::Played(_) => Err(Error::Config("what was recorded is played by a chain alone".to_owned())),
     }
 }
 

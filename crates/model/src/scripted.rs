@@ -59,8 +59,7 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Model>, Error> {
     if lines.is_empty() {
         return Err(Error::Config(format!("the recording {} has no replies", config.name)));
     }
-    let name = ModelName { provider: PROVIDER.to_owned(), model: config.name.clone() };
-    Ok(Box::new(Scripted { name, facts: facts(), lines }))
+    Ok(Box::new(Scripted { name: name(config), facts: facts(), lines }))
 }
 
 struct Scripted {
@@ -99,8 +98,13 @@ impl Model for Scripted {
     }
 }
 
+/// Who is said to be asked.
+pub(crate) fn name(config: &Config) -> ModelName {
+    ModelName { provider: PROVIDER.to_owned(), model: config.name.clone() }
+}
+
 /// A recording has no limits of its own, and playing it costs nothing but what its lines say.
-fn facts() -> Facts {
+pub(crate) fn facts() -> Facts {
     let free = Rates { input: 0.0, cache_write: 0.0, cache_read: 0.0, output: 0.0 };
     let price = Price { as_of: String::new(), source: "the recording".to_owned(), usual: free, long: None };
     Facts { price: Some(price), ..Facts::UNKNOWN }

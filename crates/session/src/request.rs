@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use events::{Address, Branch, Budget, Hosts, Publish, Remote, Request};
 use serde_json::{Map, Value};
 
-use crate::Offer;
+use crate::{Offer, Providers};
 
 /// The contract's bound on a prompt.
 const PROMPT_CHARS_MAX: usize = 32_000;
@@ -35,6 +35,10 @@ pub struct Rules {
     pub providers: Vec<Offer>,
     /// The hosts whose forges are configured.
     pub forges: Vec<String>,
+    /// How they are asked, and what that costs: a budget in dollars needs a price.
+    pub models: Providers,
+    /// What the operator lets any session use up.
+    pub budget: Budget,
 }
 
 /// Which folders of this machine may be asked for by path.
@@ -103,6 +107,7 @@ impl Reader<'_> {
         let publish = self.publish();
         let checks = self.checks();
         let budget = self.budget();
+        self.price(provider.as_deref(), model.as_deref(), &budget);
         for field in std::mem::take(&mut self.fields).keys() {
             self.refuse(field, "is not a known field");
         }
@@ -312,6 +317,22 @@ impl Reader<'_> {
             self.refuse(&format!("budget.{name}"), "is not a known field");
         }
         Budget { usd, tokens, turns, minutes }
+    }
+}
+
+impl Reader<'_> {
+    /// Refuses a budget in dollars that nobody could keep.
+    fn price(&mut self, provider: Option<&str>, model: Option<&str>, asked: &Budget) {
+        let (field, whose) = match (asked.usd, self.rules.budget.usd) {
+            (Some(_), _) => ("budget.usd", String::new()),
+            (None, Some(usd)) => {
+                ("model", format!(", and the operator bounds each session to {}", events::usd(usd)))
+            }
+            (None, None) => return,
+        };
+        if let Some(unpriced) = self.rules.models.unpriced(provider, model) {
+            self.refuse(field, format!("cannot be taken: {unpriced}{whose}. {}", unpriced.mend()));
+        }
     }
 }
 

@@ -15,27 +15,15 @@ pub(super) const TOOL: Tool = Tool {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Arguments {
+struct Arguments {
     path: String,
     content: String,
 }
 
 pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> {
-    let (arguments, tool) = asked(text)?;
-    told(arguments, bench.sandbox.file(&tool).await?)
-}
-
-/// What is written, and what the sandbox is asked.
-pub(super) fn asked(text: &str) -> Result<(Arguments, FileTool), Trouble> {
-    let asked: Arguments = arguments(&TOOL, text)?;
-    let tool = FileTool::Write { path: asked.path.clone(), bytes: asked.content.clone().into_bytes() };
-    Ok((asked, tool))
-}
-
-/// What the model is told of its answer.
-pub(super) fn told(asked: Arguments, answer: FileAnswer) -> Result<Done, Trouble> {
-    let Arguments { path, content } = asked;
-    match answer {
+    let Arguments { path, content } = arguments(&TOOL, text)?;
+    let tool = FileTool::Write { path: path.clone(), bytes: content.clone().into_bytes() };
+    match bench.sandbox.file(&tool).await? {
         FileAnswer::Written { created, before } => {
             let result =
                 format!("{} {path} ({} bytes).", if created { "Created" } else { "Replaced" }, content.len());
@@ -54,10 +42,4 @@ pub(super) fn told(asked: Arguments, answer: FileAnswer) -> Result<Done, Trouble
         | FileAnswer::Edited { .. }
         | FileAnswer::Kept { .. }) => Err(super::answered_amiss(&other)),
     }
-}
-
-/// The answer that made `result` and this edit.
-pub(super) fn recalled(result: &str, edit: &FileEdited) -> FileAnswer {
-    let created = result.starts_with("Created ");
-    FileAnswer::Written { created, before: (edit.matched == "exact").then(|| edit.old.clone()) }
 }

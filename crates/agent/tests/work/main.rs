@@ -3,7 +3,6 @@
 
 mod circles;
 mod context;
-mod exchanges;
 mod limits;
 mod log;
 mod results;

@@ -7,6 +7,7 @@
 )]
 
 mod attack;
+mod budgets;
 mod cli;
 mod crash;
 mod egress;

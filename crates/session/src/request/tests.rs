@@ -67,6 +67,36 @@ fn a_budget_may_have_all_four_bounds() {
 }
 
 #[test]
+fn dollars_are_refused_where_nobody_knows_the_price() {
+    let vendor = model::Vendors::built_in().get("openai").unwrap();
+    let served = model::Served::new(vendor, secrecy::SecretString::from(""), "gpt-none");
+    let config = model::Config::Served(served);
+    let models = Providers(vec![crate::Provider { name: "openai".into(), config }]);
+    let mut rules = Rules { models, ..rules() };
+    let refused = |fields: &str, rules: &Rules| {
+        let body = format!(r#"{{"repoUrl":"https://github.com/o/n","prompt":"p"{fields}}}"#);
+        match parse(body.as_bytes(), rules) {
+            Ok(_) => None,
+            Err(RequestError::Fields(errors)) => Some((errors[0].field.clone(), errors[0].message.clone())),
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    let usd = r#","budget":{"usd":2}"#;
+    let (field, message) = refused(usd, &rules).unwrap();
+    assert_eq!(field, "budget.usd");
+    assert!(
+        message.starts_with("cannot be taken: the price of gpt-none (openai) is not known. Its price"),
+        "{message}"
+    );
+    assert_eq!(refused(&format!(r#"{usd},"model":"gpt-5""#), &rules), None);
+    assert_eq!(refused("", &rules), None);
+    rules.budget.usd = Some(5.0);
+    let (field, message) = refused("", &rules).unwrap();
+    assert_eq!(field, "model");
+    assert!(message.contains("and the operator bounds each session to $5.00"), "{message}");
+}
+
+#[test]
 fn an_unknown_provider_is_answered_with_the_known_ones() {
     let body = r#"{"repoUrl":"https://github.com/o/n","prompt":"p","ai_provider":"abacus"}"#;
     let errors = fields(body);

@@ -11,6 +11,7 @@ use sandbox::Sandbox;
 use super::Checkout;
 use crate::contents::Keeper;
 use crate::failure;
+use crate::prices;
 use crate::run::Story;
 
 /// The files in which repositories tell agents how they are built; the first one there is taken.
@@ -45,6 +46,7 @@ pub(crate) async fn work(
         hint: Some("Set ANTHROPIC_API_KEY or OPENAI_API_KEY.".to_owned()),
         ..failure::at(STEP, FailureCode::ModelRefused, error.to_string())
     })?;
+    let configs = if bounds.usd.is_some() { with_prices(story, configs).await? } else { configs };
     // Each session's requests are kept together in its providers' caches.
     let configs: Vec<_> =
         configs.into_iter().map(|config| config.with_cache_key(&story.id.to_string())).collect();
@@ -91,6 +93,22 @@ pub(crate) fn nothing_changed(stop: &Stop) -> Outcome {
 
 fn budget_without_work(limit: Limit) -> Outcome {
     Outcome::Budget { limit, delivery: None }
+}
+
+/// The models of `chain` that may be asked under a budget in dollars. The door has looked already, but for a bound that
+/// the repository sets.
+async fn with_prices(story: &Story, chain: Vec<model::Config>) -> Result<Vec<model::Config>, Failure> {
+    const STEP: Step = Step::Work;
+    let (priced, passed_over) = prices::priced(chain).map_err(|unpriced| {
+        let reason = format!("the session is bounded in US dollars, and {unpriced}");
+        Failure { hint: Some(unpriced.mend()), ..failure::at(STEP, FailureCode::PriceUnknown, reason) }
+    })?;
+    for name in passed_over {
+        let unpriced = prices::Unpriced(name);
+        let message = format!("{unpriced}, so that it takes over from nobody while dollars are bounded");
+        story.warn(STEP, "provider_passed_over", message).await?;
+    }
+    Ok(priced)
 }
 
 /// What the session may use up: the smallest of what was asked for and what repository and operator allow.
