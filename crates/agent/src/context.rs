@@ -6,7 +6,7 @@ mod progress;
 mod room;
 mod tail;
 
-use events::{AgentBriefed, Bounds, Event};
+use events::{AgentBriefed, Bounds, Event, KnownModel};
 use model::{Conversation, Facts, Message, Model, ModelName, Reply, ToolCall, ToolResult};
 
 use crate::limits::Spent;
@@ -65,12 +65,13 @@ impl Context {
     }
 
     /// What the first request says, for the log.
-    pub(crate) fn briefed(&self, bounds: Bounds) -> Event {
+    pub(crate) fn briefed(&self, bounds: Bounds, known: Vec<KnownModel>) -> Event {
         Event::AgentBriefed(AgentBriefed {
             system: self.conversation.system.clone(),
             task: self.task.clone(),
             tools: self.conversation.tools.iter().map(|tool| tool.name.clone()).collect(),
             bounds,
+            known,
         })
     }
 

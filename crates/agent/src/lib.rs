@@ -5,6 +5,7 @@
 mod ask;
 mod circles;
 mod context;
+mod exchange;
 mod limits;
 mod meter;
 mod notice;
@@ -19,6 +20,7 @@ use model::Chain;
 use sandbox::Sandbox;
 use tokio_util::sync::CancellationToken;
 
+pub use exchange::{Exchange, exchanges};
 pub use limits::Limits;
 pub use prompt::{Brief, Instructions, prefix_bytes};
 pub use work::work;

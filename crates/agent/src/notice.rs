@@ -1,7 +1,9 @@
-//! What happens while a model is asked, in the words of the log.
+//! What is known of a model, and what happens while it is asked, in the words of the log.
 
-use events::{Event, ModelRetried, ModelSwitched, Named, ReplyLost, Usage};
-use model::{ModelName, Notice};
+use events::{
+    Event, KnownModel, KnownPrice, KnownRates, ModelRetried, ModelSwitched, Named, ReplyLost, Usage,
+};
+use model::{Model, ModelName, Notice, Rates};
 
 /// `notice` as an event. What a lost reply has used goes through `count`, which gives the session's totals with it.
 pub(crate) fn event(notice: Notice, count: impl FnOnce(&Usage) -> Usage) -> Event {
@@ -37,4 +39,23 @@ pub(crate) fn usage(usage: &model::Usage) -> Usage {
 
 fn named(name: ModelName) -> Named {
     Named { provider: name.provider, model: name.model }
+}
+
+/// What is known of `model`.
+pub(crate) fn known(model: &dyn Model) -> KnownModel {
+    let ModelName { provider, model: name } = model.name().clone();
+    let facts = model.facts();
+    let rates = |rates: &Rates| KnownRates {
+        input: rates.input,
+        cache_write: rates.cache_write,
+        cache_read: rates.cache_read,
+        output: rates.output,
+    };
+    let price = facts.price.as_ref().map(|price| KnownPrice {
+        as_of: price.as_of.clone(),
+        usual: rates(&price.usual),
+        long: price.long.as_ref().map(|(above, long)| (*above, rates(long))),
+    });
+    let (context_tokens, output_tokens_max) = (facts.context_tokens, facts.output_tokens_max);
+    KnownModel { provider, model: name, context_tokens, output_tokens_max, price }
 }

@@ -17,10 +17,11 @@ use sandbox::{FileAnswer, FileTool};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::exchange::Exchange;
 use crate::{Bench, Error, Finish, Limits, Stop};
 
 /// More of a result than this the model gains nothing from; every tool has a way to page on.
-const RESULT_BYTES_MAX: usize = 24 * 1024;
+pub(crate) const RESULT_BYTES_MAX: usize = 24 * 1024;
 /// What people are shown of the arguments and result of a call that has no form of its own.
 const SHOWN_BYTES_MAX: usize = 2 * 1024;
 
@@ -185,6 +186,53 @@ async fn run(call: &ToolCall, bench: &Bench<'_>, limits: &Limits) -> Result<Done
         Err(Trouble::Refused(why)) => Ok(refused(call, why)),
         Err(Trouble::Broken(error)) => Err(error),
     }
+}
+
+/// What `call` asks of the files in a sandbox, if it does.
+pub(crate) fn file_asked(call: &ToolCall) -> Option<FileTool> {
+    let text = call.arguments.as_str();
+    match call.name.as_str() {
+        "read" => read::asked(text).ok(),
+        "search" => search::asked(text).ok().map(|(_, tool)| tool),
+        "edit" => edit::asked(text).ok().map(|(_, tool)| tool),
+        "write" => write::asked(text).ok().map(|(_, tool)| tool),
+        _ => None,
+    }
+}
+
+/// How many lines a result had of which this was shown and which ended like this; 0 when that does not matter.
+pub(crate) fn lines_told(shown: &Shown, end: &str) -> usize {
+    match shown {
+        Shown::Search { matches, .. } => search::lines_told(*matches, end),
+        Shown::Nothing
+        | Shown::Read { .. }
+        | Shown::Bash { .. }
+        | Shown::Plan { .. }
+        | Shown::Other { .. } => 0,
+    }
+}
+
+/// What the sandbox was asked for `call` and answered, when this came of it and the whole result was `result`.
+pub(crate) fn recalled(
+    call: &ToolCall,
+    finished: &ToolFinished,
+    result: &str,
+    edits: &[FileEdited],
+) -> Option<Exchange> {
+    let text = call.arguments.as_str();
+    if call.name == "bash" {
+        let closing = result.rsplit('\n').next().unwrap_or_default();
+        let command = bash::asked(text).ok()?.command;
+        return bash::recalled(&command, &finished.shown, closing, finished.duration_ms);
+    }
+    let answer = match (call.name.as_str(), &finished.shown) {
+        ("read", _) => read::recalled(result),
+        ("search", Shown::Search { matches, .. }) => search::recalled(result, *matches),
+        ("edit", _) => edit::recalled(result, &edit::asked(text).ok()?.0, edits)?,
+        ("write", _) => write::recalled(result, edits.first()?),
+        _ => return None,
+    };
+    Some(Exchange::File { tool: file_asked(call)?, answer })
 }
 
 /// The arguments in `text`, or what is wrong with them.

@@ -10,7 +10,7 @@ use crate::limits::Spent;
 use crate::meter::Meter;
 use crate::prompt::Brief;
 use crate::silence::{Heard, Silence};
-use crate::{Bench, Error, Limits, Stop, tools};
+use crate::{Bench, Error, Limits, Stop, notice, tools};
 
 /// What every call of a reply that was cut is told: the last may lack half its arguments, the others belong to it.
 const CUT: &str = "Not run: your reply was cut off at the output limit, and the arguments of its calls may be \
@@ -22,7 +22,8 @@ const CUT: &str = "Not run: your reply was cut off at the output limit, and the 
 /// [`Error`] is what the agent cannot help: a model that does not answer, a sandbox that is gone.
 pub async fn work(brief: &Brief, bench: &Bench<'_>, limits: &Limits) -> Result<Stop, Error> {
     let mut context = Context::begin(brief);
-    bench.journal.record(vec![context.briefed(limits.bounds())]).await?;
+    let known = bench.models.models().map(notice::known).collect();
+    bench.journal.record(vec![context.briefed(limits.bounds(), known)]).await?;
     let (mut meter, mut circles, mut silence) = (Meter::new(limits), Circles::default(), Silence::default());
     loop {
         let model = bench.models.model();

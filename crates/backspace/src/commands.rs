@@ -4,6 +4,7 @@ mod demo;
 mod dev;
 mod doctor;
 mod record;
+mod replay;
 mod run;
 mod sandbox;
 mod serve;
@@ -43,6 +44,7 @@ Examples:
 enum Command {
     Demo(demo::Demo),
     Run(Box<run::Run>),
+    Replay(replay::Replay),
     Sandbox(sandbox::Sandbox),
     Serve(serve::Serve),
     Doctor(doctor::Doctor),
@@ -60,6 +62,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Demo(demo) => demo::run(demo, &settings).await,
         Command::Run(run) => run::run(*run, &settings).await,
+        Command::Replay(replay) => replay::run(replay, &settings).await,
         Command::Sandbox(sandbox) => sandbox::run(sandbox, settings).await,
         Command::Serve(serve) => serve::run(serve, &settings).await,
         Command::Doctor(doctor) => doctor::run(doctor, &settings).await,

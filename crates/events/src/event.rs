@@ -86,6 +86,22 @@ pub struct SessionRequested {
 pub struct AttemptStarted {
     /// The release of `backspace` that took it up.
     pub release: String,
+    /// What of this machine's settings decides how the session goes; unsaid in the logs of the first releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Conditions>,
+}
+
+/// What of a machine's settings decides how a session goes, beside what other events tell. A replay goes by them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// How long a command may run, in seconds.
+    pub command_timeout_s: u64,
+    /// How long a sandbox may live, in seconds.
+    pub lifetime_s: u64,
+    /// The name of whom commits are by.
+    pub author_name: String,
+    /// Their e-mail address.
+    pub author_email: String,
 }
 
 /// See [`Event::StepStarted`].

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::played::{self, Played, Tape};
 use crate::{Config, Conversation, Error, Live, Model, ModelName, Policy, Reply, Usage, open};
 
 pub use breaker::Breakers;
@@ -26,6 +27,8 @@ pub struct Chain<'m> {
     breakers: Breakers,
     /// The link that is asked next.
     at: AtomicUsize,
+    /// What is given instead of asking anybody.
+    tape: Option<Tape>,
 }
 
 /// A model in its place.
@@ -88,6 +91,10 @@ impl Chain<'static> {
         if configs.is_empty() {
             return Err(Error::Config("no model is configured".to_owned()));
         }
+        if let [Config::Played(config), ..] = configs {
+            let (models, tape) = played::open(config);
+            return Ok(Self { tape: Some(tape), ..Self::of(models, policy, breakers) });
+        }
         Ok(Self::of(configs.iter().map(open).collect::<Result<_, _>>()?, policy, breakers))
     }
 }
@@ -96,12 +103,18 @@ impl<'m> Chain<'m> {
     /// A chain of `models`, the preferred one first; there must be one.
     pub fn of(models: Vec<Box<dyn Model + 'm>>, policy: Policy, breakers: Breakers) -> Self {
         let link = |model| Link { model, useless: AtomicBool::new(false) };
-        Self { links: models.into_iter().map(link).collect(), policy, breakers, at: AtomicUsize::new(0) }
+        let links = models.into_iter().map(link).collect();
+        Self { links, policy, breakers, at: AtomicUsize::new(0), tape: None }
     }
 
     /// The model that is asked next, unless it does not answer.
     pub fn model(&self) -> &dyn Model {
         &*self.links[self.at.load(Ordering::Relaxed)].model
+    }
+
+    /// All models, the preferred one first.
+    pub fn models(&self) -> impl Iterator<Item = &dyn Model> {
+        self.links.iter().map(|link| &*link.model as &dyn Model)
     }
 
     /// Asks until there is a reply or asking is pointless. `on_notice` is awaited before what it tells of is done, to
@@ -125,6 +138,9 @@ impl<'m> Chain<'m> {
         F: Future<Output = Result<(), E>>,
         E: From<Error>,
     {
+        if let Some(tape) = &self.tape {
+            return self.play(tape, conversation, live, on_notice).await;
+        }
         let mut round = Round::begin(self, Instant::now());
         let mut at = self.at.load(Ordering::Relaxed);
         if let Some((next, reason)) = round.around_open_breaker(at) {
@@ -152,6 +168,36 @@ impl<'m> Chain<'m> {
             if next.wait > Duration::ZERO {
                 on_notice(self.wait(&next)).await?;
                 sleep(next.wait).await;
+            }
+        }
+    }
+
+    /// As [`Chain::ask`], of what was recorded.
+    async fn play<N, F, E>(
+        &self,
+        tape: &Tape,
+        conversation: &Conversation,
+        live: &dyn Live,
+        mut on_notice: N,
+    ) -> Result<Reply, E>
+    where
+        N: FnMut(Notice) -> F,
+        F: Future<Output = Result<(), E>>,
+        E: From<Error>,
+    {
+        loop {
+            match tape.next(conversation, live).await? {
+                Played::Answered(answered) => return Ok(answered.reply),
+                Played::Notice(notice) => {
+                    if let Notice::Switched(switched) = &notice {
+                        let to = self.links.iter().position(|link| *link.model.name() == switched.to);
+                        self.at.store(to.unwrap_or(0), Ordering::Relaxed);
+                    }
+                    on_notice(notice).await?;
+                }
+                Played::Failed(text) | Played::Compacted(text) => {
+                    return Err(Error::recalled(&text).unwrap_or(Error::Config(text)).into());
+                }
             }
         }
     }

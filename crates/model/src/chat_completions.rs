@@ -4,6 +4,8 @@ mod assembly;
 mod details;
 mod request;
 
+pub(crate) use assembly::{calls, parts};
+
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;

@@ -10,7 +10,9 @@ mod foreign;
 mod history;
 mod live;
 mod origin;
+mod played;
 mod raw_object;
+mod recalled;
 mod refusal;
 mod responses;
 mod retry;
@@ -28,6 +30,8 @@ pub use error::Error;
 pub use facts::{Caches, Facts, Price, Rates, Thinking};
 pub use live::{Delta, Live, Unheard};
 pub use origin::{Origin, Wire};
+pub use played::{Answered, AtEnd, Config as PlayedConfig, Pace, Played};
+pub use recalled::Kept;
 pub use retry::Policy;
 pub use scripted::Config as ScriptedConfig;
 pub use vendors::{
@@ -39,8 +43,10 @@ pub use vendors::{
 pub enum Config {
     /// A model that a vendor serves.
     Served(Served),
-    /// A recording.
+    /// Replies that somebody wrote.
     Scripted(scripted::Config),
+    /// What models answered in a session that is played again.
+    Played(played::Config),
 }
 
 impl Config {
@@ -49,7 +55,7 @@ impl Config {
     pub fn with_model(self, model: &str) -> Self {
         match self {
             Self::Served(served) => Self::Served(served.with_model(model)),
-            Self::Scripted(config) => Self::Scripted(config),
+            config @ (Self::Scripted(_) | Self::Played(_)) => config,
         }
     }
 
@@ -58,7 +64,7 @@ impl Config {
     pub fn with_cache_key(self, key: &str) -> Self {
         match self {
             Self::Served(served) => Self::Served(served.with_cache_key(key)),
-            Self::Scripted(config) => Self::Scripted(config),
+            config @ (Self::Scripted(_) | Self::Played(_)) => config,
         }
     }
 
@@ -67,6 +73,7 @@ impl Config {
         match self {
             Self::Served(served) => served.name(),
             Self::Scripted(config) => scripted::name(config),
+            Self::Played(config) => played::first(config).0,
         }
     }
 
@@ -75,6 +82,7 @@ impl Config {
         match self {
             Self::Served(served) => served.facts(),
             Self::Scripted(_) => scripted::facts(),
+            Self::Played(config) => played::first(config).1,
         }
     }
 
@@ -82,8 +90,8 @@ impl Config {
     pub fn models(&self) -> Models {
         match self {
             Self::Served(served) => served.models(),
-            // A recording plays the same replies whatever it is called.
-            Self::Scripted(_) => Models::Any,
+            // The same replies are played whatever they are asked as.
+            Self::Scripted(_) | Self::Played(_) => Models::Any,
         }
     }
 }
@@ -105,6 +113,7 @@ pub fn open(config: &Config) -> Result<Box<dyn Model>, Error> {
             }
         }
         Config::Scripted(config) => scripted::open(config),
+        Config::Played(_) => Err(Error::Config("what was recorded is played by a chain alone".to_owned())),
     }
 }
 

@@ -3,6 +3,8 @@
 mod assembly;
 mod request;
 
+pub(crate) use assembly::said;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 

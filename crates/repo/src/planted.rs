@@ -6,6 +6,7 @@ use events::{Branch, ChangedKind, ChangedPath, Content, Oid, RepoPath, Stamp};
 
 use crate::base_tree::Mode;
 use crate::git::{self, Call, Git};
+use crate::mirror::Mirror;
 use crate::packed::{Packed, UNPACKED_BYTES_MAX};
 use crate::{Error, Repos, at};
 
@@ -19,10 +20,11 @@ pub struct Planted {
 impl Repos {
     /// Makes a bare repository in the new folder `dir` with `packed` at the head of `branch`; an empty one without.
     ///
-    /// The pack may be anybody's: git checks every object of it here, and again when it is fetched from here.
+    /// The pack may be anybody's. git checks that it is one; what it holds is checked when it is fetched from here, and
+    /// the steps of a session, which are not fetched, are data that is never checked out.
     ///
     /// # Errors
-    /// [`Error::Unsound`] when git refuses the pack, [`Error::TooLarge`] when it unpacks to more than 64 MiB.
+    /// [`Error::Unsound`] when git cannot read the pack, [`Error::TooLarge`] when it unpacks to more than 64 MiB.
     pub async fn plant(
         &self,
         dir: PathBuf,
@@ -35,9 +37,27 @@ impl Repos {
         git::run(call.arg(&planted.dir)).await?.success()?;
         if let Some(packed) = packed {
             planted.take(packed).await?;
-            let call = planted.call("set the branch", ["update-ref"]).arg(branch.full_ref());
-            git::run(call.arg(packed.base.as_str())).await?.success()?;
+            planted.set(branch, &packed.base).await?;
         }
+        Ok(planted)
+    }
+}
+
+impl Mirror {
+    /// Makes a bare repository in the new folder `dir` with `commit` of this mirror at the head of `branch`. It reads the
+    /// objects where they are: the mirror must stay.
+    ///
+    /// # Errors
+    /// [`Error::Unsound`] when the mirror does not hold the commit.
+    pub async fn plant(&self, dir: PathBuf, branch: &Branch, commit: &Oid) -> Result<Planted, Error> {
+        let planted = self.repos.plant(dir, branch, None).await?;
+        let (objects, alternates) = (self.dir.join("objects"), planted.dir.join("objects/info/alternates"));
+        at("write", &alternates, std::fs::write(&alternates, format!("{}\n", objects.display())))?;
+        let (ends, there) = (self.dir.join("shallow"), planted.dir.join("shallow"));
+        if ends.exists() {
+            at("copy", &ends, std::fs::copy(&ends, there))?;
+        }
+        planted.set(branch, commit).await?;
         Ok(planted)
     }
 }
@@ -117,7 +137,7 @@ impl Planted {
             let shallow = self.dir.join("shallow");
             at("write", &shallow, std::fs::write(&shallow, ends))?;
         }
-        let receive = self.call("take in the pack", ["index-pack", "--stdin", "--strict"]);
+        let receive = self.call("take in the pack", ["index-pack", "--stdin"]);
         let output = git::run(receive.config("core.fsync", "none").stdin(packed.bytes.clone())).await?;
         if output.code != 0 {
             return Err(Error::Unsound { message: output.said });
@@ -131,11 +151,16 @@ impl Planted {
             let what = format!("a pack that unpacks to more than {} MiB", UNPACKED_BYTES_MAX >> 20);
             return Err(Error::TooLarge { what });
         }
-        if !self.holds(&packed.base).await? {
-            let message = format!("the pack does not hold the commit {}", packed.base);
-            return Err(Error::Unsound { message });
-        }
         Ok(())
+    }
+
+    /// Puts `commit`, which must be here, at the head of `branch`.
+    async fn set(&self, branch: &Branch, commit: &Oid) -> Result<(), Error> {
+        if !self.holds(commit).await? {
+            return Err(Error::Unsound { message: format!("commit {commit} is not there") });
+        }
+        let call = self.call("set the branch", ["update-ref"]).arg(branch.full_ref()).arg(commit.as_str());
+        git::run(call).await?.success().map(|_| ())
     }
 
     fn call<I, A>(&self, doing: &str, args: I) -> Call

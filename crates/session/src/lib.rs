@@ -14,6 +14,7 @@ mod providers;
 mod pull_request;
 pub mod recording;
 mod recover;
+pub mod replay;
 mod repository_config;
 pub mod request;
 mod run;

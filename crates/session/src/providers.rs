@@ -98,7 +98,7 @@ impl Providers {
 
 fn stands_alone(config: &Config) -> bool {
     match config {
-        Config::Scripted(_) => true,
+        Config::Scripted(_) | Config::Played(_) => true,
         Config::Served(_) => false,
     }
 }
@@ -131,6 +131,7 @@ mod tests {
         let told = |config: &Config| match config {
             Config::Served(served) => served.model().to_owned(),
             Config::Scripted(config) => config.name.clone(),
+            Config::Played(_) => "played".to_owned(),
         };
         providers().chain(name, model).unwrap().iter().map(told).collect()
     }
@@ -151,6 +152,7 @@ mod tests {
         let first = |model: &str| match providers.chain(None, Some(model)).unwrap().remove(0) {
             Config::Served(served) => format!("{}/{}", served.provider(), served.model()),
             Config::Scripted(config) => config.name,
+            Config::Played(_) => "played".to_owned(),
         };
         assert_eq!(first("gpt-5"), "openai/gpt-5");
         assert_eq!(first("claude-opus-5"), "anthropic/claude-opus-5");

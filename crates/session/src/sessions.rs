@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use events::{
-    AttemptStarted, CancelRequested, Event, Failure, Journal as _, JournalError, Outcome, Request, SessionId,
-    SessionRequested, SessionState,
+    AttemptStarted, CancelRequested, Conditions, Event, Failure, Journal as _, JournalError, Outcome,
+    Request, SessionId, SessionRequested, SessionState,
 };
 use futures_util::Stream;
 use store::Store;
@@ -385,7 +385,15 @@ async fn last_entry(story: &Arc<Story>) -> Result<Outcome, JournalError> {
 }
 
 async fn start(story: Arc<Story>) -> Result<Outcome, JournalError> {
-    let started = AttemptStarted { release: env!("CARGO_PKG_VERSION").to_owned() };
+    let ports = &story.ports;
+    let conditions = Conditions {
+        command_timeout_s: ports.command_timeout.as_secs(),
+        lifetime_s: ports.policy.lifetime.as_secs(),
+        author_name: ports.identity.name.clone(),
+        author_email: ports.identity.email.clone(),
+    };
+    let release = env!("CARGO_PKG_VERSION").to_owned();
+    let started = AttemptStarted { release, conditions: Some(conditions) };
     story.journal.record(vec![Event::AttemptStarted(started)]).await?;
     run::drive(&story).await
 }

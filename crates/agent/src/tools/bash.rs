@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use events::Shown;
-use sandbox::{Command, Ended};
+use sandbox::{Command, Ended, Ran};
 use serde::Deserialize;
 
 use super::{Done, Tool, Trouble, arguments};
+use crate::exchange::Exchange;
 use crate::{Bench, Limits};
 
 /// More output than this keeps its head and its tail; leaves room for the closing line within the bound on results.
@@ -22,16 +23,13 @@ pub(super) const TOOL: Tool = Tool {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Arguments {
-    command: String,
+pub(super) struct Arguments {
+    pub(super) command: String,
     timeout_seconds: Option<u64>,
 }
 
 pub(super) async fn run(text: &str, bench: &Bench<'_>, limits: &Limits) -> Result<Done, Trouble> {
-    let Arguments { command, timeout_seconds } = arguments(&TOOL, text)?;
-    if command.trim().is_empty() {
-        return Err(Trouble::Refused("`command` is empty. Nothing was run.".to_owned()));
-    }
+    let Arguments { command, timeout_seconds } = asked(text)?;
     let asked = timeout_seconds.map_or(bench.command_timeout, Duration::from_secs);
     let time_left = limits.time_left();
     let timeout = asked.min(bench.command_timeout).min(time_left);
@@ -52,6 +50,38 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>, limits: &Limits) -> Resul
     let _ = write!(result, "[{how}]");
     let shown = Shown::Bash { command, output: ran.output, exit_code };
     Ok(Done { failed: exit_code != 0, changed_files: true, ..Done::of(result, shown) })
+}
+
+/// What is to be run.
+pub(super) fn asked(text: &str) -> Result<Arguments, Trouble> {
+    let asked: Arguments = arguments(&TOOL, text)?;
+    if asked.command.trim().is_empty() {
+        return Err(Trouble::Refused("`command` is empty. Nothing was run.".to_owned()));
+    }
+    Ok(asked)
+}
+
+/// What the sandbox was asked and answered, when the model was told this.
+pub(super) fn recalled(command: &str, shown: &Shown, closing: &str, duration_ms: u64) -> Option<Exchange> {
+    let Shown::Bash { output, .. } = shown else { return None };
+    let script = command.to_owned();
+    let number = |before: &str| {
+        let rest = closing.strip_prefix(before)?;
+        rest.split(|c: char| !c.is_ascii_digit() && c != '-').next()?.parse().ok()
+    };
+    let ended = if let Some(code) = number("[exit code ") {
+        Ended::Exited(code)
+    } else if let Some(signal) = number("[ended by signal ") {
+        Ended::Signalled(signal)
+    } else if let Some(errno) = number("[not started: error ") {
+        Ended::NotStarted(errno)
+    } else if closing.starts_with("[ended after ") {
+        Ended::TimedOut
+    } else {
+        return closing.starts_with("[cancelled: ").then_some(Exchange::Interrupted { script });
+    };
+    let output_bytes = output.len() as u64;
+    Some(Exchange::Ran { script, ran: Ran { output: output.clone(), output_bytes, ended, duration_ms } })
 }
 
 /// What came of a command that the end of the session interrupted.

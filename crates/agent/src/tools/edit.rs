@@ -39,15 +39,24 @@ struct Edit {
 }
 
 pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> {
+    let (path, tool) = asked(text)?;
+    told(path, bench.sandbox.file(&tool).await?)
+}
+
+/// The file, and what the sandbox is asked.
+pub(super) fn asked(text: &str) -> Result<(String, FileTool), Trouble> {
     let asked: Arguments = arguments(&TOOL, text)?;
     let path = asked.path.clone();
-    let tool = FileTool::Edit { path: path.clone(), passages: passages(asked)? };
-    match bench.sandbox.file(&tool).await? {
+    Ok((path.clone(), FileTool::Edit { path, passages: passages(asked)? }))
+}
+
+/// What the model is told of its answer.
+pub(super) fn told(path: String, answer: FileAnswer) -> Result<Done, Trouble> {
+    match answer {
         FileAnswer::Edited { applied } => {
             let mut result = format!("Edited {path}:");
             for Applied { line, tier, new, .. } in &applied {
-                let lines = new.lines().count();
-                let _ = write!(result, " line {line} ({lines} new lines, found {})", how(*tier));
+                let _ = write!(result, " line {line}{}", found(new, *tier));
             }
             let edits = applied.into_iter().map(|a| FileEdited {
                 path: path.clone(),
@@ -65,6 +74,29 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
         | FileAnswer::Written { .. }
         | FileAnswer::Kept { .. }) => Err(super::answered_amiss(&other)),
     }
+}
+
+/// The answer that made `result` and these edits of `path`; nothing when it made others.
+pub(super) fn recalled(result: &str, path: &str, edits: &[FileEdited]) -> Option<FileAnswer> {
+    let mut rest = result.strip_prefix("Edited ")?.strip_prefix(path)?.strip_prefix(':')?;
+    let mut applied = Vec::with_capacity(edits.len());
+    for edit in edits {
+        let tier = Tier::parse(&edit.matched)?;
+        let (line, after) = rest.strip_prefix(" line ")?.split_once(' ')?;
+        rest = after.strip_prefix(found(&edit.new, tier).trim_start())?;
+        applied.push(Applied {
+            old: edit.old.clone(),
+            new: edit.new.clone(),
+            line: line.parse().ok()?,
+            tier,
+        });
+    }
+    rest.is_empty().then_some(FileAnswer::Edited { applied })
+}
+
+/// How large a passage is now and how it was found, for the model.
+fn found(new: &str, tier: Tier) -> String {
+    format!(" ({} new lines, found {})", new.lines().count(), how(tier))
 }
 
 /// The passages in either of the two forms that models write.

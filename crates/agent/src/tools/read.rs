@@ -33,14 +33,24 @@ struct Arguments {
 }
 
 pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> {
+    let Arguments { path, .. } = arguments(&TOOL, text)?;
+    told(path, bench.sandbox.file(&asked(text)?).await?)
+}
+
+/// What the sandbox is asked.
+pub(super) fn asked(text: &str) -> Result<FileTool, Trouble> {
     let Arguments { path, first_line, lines } = arguments(&TOOL, text)?;
-    let tool = FileTool::Read {
-        path: path.clone(),
+    Ok(FileTool::Read {
+        path,
         first_line: first_line.unwrap_or(1).max(1),
         lines_max: lines.unwrap_or(LINES_DEFAULT).clamp(1, LINES_MAX),
         bytes_max: BYTES_MAX,
-    };
-    match bench.sandbox.file(&tool).await? {
+    })
+}
+
+/// What the model is told of its answer.
+pub(super) fn told(path: String, answer: FileAnswer) -> Result<Done, Trouble> {
+    match answer {
         FileAnswer::Read { text, first_line, lines, lines_total, bytes_total: _ } => {
             let (mut result, fitting) = numbered(&text, first_line);
             let lines = lines.min(fitting);
@@ -71,6 +81,46 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
         | FileAnswer::Written { .. }
         | FileAnswer::Kept { .. }) => Err(super::answered_amiss(&other)),
     }
+}
+
+/// The answer that the model was told as `result`.
+pub(super) fn recalled(result: &str) -> FileAnswer {
+    let (mut text, mut first_line, mut lines) = (String::new(), 1, 0);
+    for line in result.split_inclusive('\n') {
+        let Some((number, content)) = line.split_once('\t').filter(|(number, _)| number.len() >= 5) else {
+            break;
+        };
+        let Ok(number) = number.trim_start().parse::<u64>() else { break };
+        if lines == 0 {
+            first_line = number;
+        }
+        text.push_str(content);
+        lines += 1;
+    }
+    let closing = result.rsplit('\n').next().unwrap_or_default();
+    let of = |before: &str| closing.rsplit_once(before).and_then(|(_, rest)| whole_number(rest));
+    let total = match of(" of ").filter(|_| closing.starts_with("[lines ")) {
+        Some(total) => total,
+        None if closing.starts_with("[no lines: ") => of(" has ").unwrap_or(0),
+        None if lines > 0 => first_line + lines - 1,
+        None => return folder_recalled(result),
+    };
+    FileAnswer::Read { bytes_total: text.len() as u64, text, first_line, lines, lines_total: total }
+}
+
+fn folder_recalled(result: &str) -> FileAnswer {
+    let mut names: Vec<String> = result.lines().map(str::to_owned).collect();
+    let more = names.last().and_then(|last| last.strip_prefix('[')?.strip_suffix(" more names left out]"));
+    let left_out = more.and_then(whole_number);
+    if left_out.is_some() {
+        names.pop();
+    }
+    FileAnswer::Folder { total: names.len() as u64 + left_out.unwrap_or(0), names }
+}
+
+/// The number that `text` begins with.
+fn whole_number(text: &str) -> Option<u64> {
+    text.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default().parse().ok()
 }
 
 /// The lines of `text` with their numbers before them, as many as fit, and how many these are. The first one is always

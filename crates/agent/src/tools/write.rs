@@ -15,15 +15,27 @@ pub(super) const TOOL: Tool = Tool {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Arguments {
+pub(super) struct Arguments {
     path: String,
     content: String,
 }
 
 pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> {
-    let Arguments { path, content } = arguments(&TOOL, text)?;
-    let tool = FileTool::Write { path: path.clone(), bytes: content.clone().into_bytes() };
-    match bench.sandbox.file(&tool).await? {
+    let (arguments, tool) = asked(text)?;
+    told(arguments, bench.sandbox.file(&tool).await?)
+}
+
+/// What is written, and what the sandbox is asked.
+pub(super) fn asked(text: &str) -> Result<(Arguments, FileTool), Trouble> {
+    let asked: Arguments = arguments(&TOOL, text)?;
+    let tool = FileTool::Write { path: asked.path.clone(), bytes: asked.content.clone().into_bytes() };
+    Ok((asked, tool))
+}
+
+/// What the model is told of its answer.
+pub(super) fn told(asked: Arguments, answer: FileAnswer) -> Result<Done, Trouble> {
+    let Arguments { path, content } = asked;
+    match answer {
         FileAnswer::Written { created, before } => {
             let result =
                 format!("{} {path} ({} bytes).", if created { "Created" } else { "Replaced" }, content.len());
@@ -42,4 +54,10 @@ pub(super) async fn run(text: &str, bench: &Bench<'_>) -> Result<Done, Trouble> 
         | FileAnswer::Edited { .. }
         | FileAnswer::Kept { .. }) => Err(super::answered_amiss(&other)),
     }
+}
+
+/// The answer that made `result` and this edit.
+pub(super) fn recalled(result: &str, edit: &FileEdited) -> FileAnswer {
+    let created = result.starts_with("Created ");
+    FileAnswer::Written { created, before: (edit.matched == "exact").then(|| edit.old.clone()) }
 }

@@ -3,6 +3,7 @@
 
 mod circles;
 mod context;
+mod exchanges;
 mod limits;
 mod log;
 mod results;

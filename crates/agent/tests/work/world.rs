@@ -9,7 +9,8 @@ use std::time::Duration;
 use agent::{Bench, Brief, Checkpoint, CheckpointError, Error, Kept, Limits, Stop};
 use async_trait::async_trait;
 use events::{
-    Bounds, Budget, ChangeList, ChangedPath, Content, Event, Journal, JournalError, Oid, ToolFinished, Whose,
+    Bounds, Budget, ChangeList, ChangedPath, Content, Event, FileEdited, Journal, JournalError, Oid,
+    ToolFinished, Whose,
 };
 use model::{
     Chain, Conversation, Facts, Live, Message, Model, ModelName, Origin, Part, Price, Rates, Reply, ToolCall,
@@ -94,6 +95,8 @@ pub(crate) struct World {
     pub(crate) kept: Mutex<Vec<String>>,
     /// What commands print.
     pub(crate) output: Mutex<String>,
+    /// How commands end that end in time.
+    pub(crate) ended: Mutex<Ended>,
     pub(crate) cancel: CancellationToken,
     did: Mutex<Vec<Did>>,
     name: ModelName,
@@ -113,6 +116,7 @@ impl World {
             file: Mutex::new(None),
             kept: Mutex::default(),
             output: Mutex::new(String::new()),
+            ended: Mutex::new(Ended::Exited(0)),
             cancel: CancellationToken::new(),
             did: Mutex::new(Vec::new()),
             name: ModelName { provider: "memory".to_owned(), model: "memory".to_owned() },
@@ -156,6 +160,12 @@ impl World {
         let finished =
             |did| if let Did::Recorded(Event::ToolFinished(done)) = did { Some(done) } else { None };
         self.did().into_iter().filter_map(finished).collect()
+    }
+
+    /// The edits that were written down.
+    pub(crate) fn edits(&self) -> Vec<FileEdited> {
+        let edited = |did| if let Did::Recorded(Event::FileEdited(edit)) = did { Some(edit) } else { None };
+        self.did().into_iter().filter_map(edited).collect()
     }
 
     /// What the model was told that no call of its had asked for.
@@ -303,7 +313,7 @@ impl Sandbox for World {
         let seconds = command.script.strip_prefix("sleep ").and_then(|n| n.parse().ok()).unwrap_or(0);
         let needs = tokio::time::sleep(Duration::from_secs(seconds));
         let ended = match tokio::time::timeout(command.timeout, needs).await {
-            Ok(()) => Ended::Exited(0),
+            Ok(()) => *self.ended.lock().unwrap(),
             Err(_) => Ended::TimedOut,
         };
         let output = self.output.lock().unwrap().clone();

@@ -186,6 +186,7 @@ fn every_command_helps_with_an_example() {
         vec![],
         vec!["demo"],
         vec!["run"],
+        vec!["replay"],
         vec!["serve"],
         vec!["doctor"],
         vec!["dev"],

@@ -17,6 +17,50 @@ pub struct AgentBriefed {
     /// What the agent may use up, and who says so.
     #[serde(default, skip_serializing_if = "Bounds::is_empty")]
     pub bounds: Bounds,
+    /// What is known of the models that may be asked, the preferred one first: when a conversation is too long, and what
+    /// the next call costs, is decided by it. Unsaid in the logs of the first releases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<KnownModel>,
+}
+
+/// What is known of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownModel {
+    /// The provider.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// The most tokens that a request and its reply have together.
+    pub context_tokens: u32,
+    /// The longest reply in tokens, thinking included.
+    pub output_tokens_max: u32,
+    /// What it costs, where that is known.
+    pub price: Option<KnownPrice>,
+}
+
+/// What a model costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownPrice {
+    /// The day for which it was looked up.
+    pub as_of: String,
+    /// The usual price.
+    pub usual: KnownRates,
+    /// The price of a request that has more tokens than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long: Option<(u64, KnownRates)>,
+}
+
+/// US dollars for a million tokens of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct KnownRates {
+    /// Input that is neither read from nor written to a cache.
+    pub input: f64,
+    /// Input that is written to the provider's cache.
+    pub cache_write: f64,
+    /// Input that is read from it.
+    pub cache_read: f64,
+    /// Output, thinking included.
+    pub output: f64,
 }
 
 /// See [`crate::Event::ModelReplied`].

@@ -305,11 +305,26 @@ impl WireUsage {
     }
 }
 
-fn parts(message: &RawObject) -> Vec<Part> {
+/// What a whole message says and thinks.
+pub(crate) fn parts(message: &RawObject) -> Vec<Part> {
     let said = |key: &&str| message.text(key).filter(|text| !text.trim().is_empty());
     let thought = THOUGHTS.iter().find_map(said).map(Part::Thought);
     let text = said(&"content").map(Part::Text);
     thought.into_iter().chain(text).collect()
+}
+
+/// The calls of a whole message.
+pub(crate) fn calls(message: &RawObject) -> Result<Vec<ToolCall>, serde_json::Error> {
+    let listed = message.raw("tool_calls").unwrap_or(RawValue::NULL);
+    let listed: Option<Vec<RawObject>> = serde_json::from_str(listed.get())?;
+    let call = |call: RawObject| {
+        let function = call.raw("function").unwrap_or(RawValue::NULL);
+        let function: RawObject = serde_json::from_str(function.get())?;
+        let text = |object: &RawObject, key| object.text(key).unwrap_or_default();
+        let (id, name) = (text(&call, "id"), text(&function, "name"));
+        Ok(ToolCall { id, name, arguments: text(&function, "arguments") })
+    };
+    listed.unwrap_or_default().into_iter().map(call).collect()
 }
 
 /// Why the model stopped, from the wire's own word. Some servers say `stop` after tool calls too.

@@ -186,6 +186,15 @@ impl Assembly for Assembling<'_> {
     }
 }
 
+/// What the items of a whole reply say and call, when it stopped like this.
+pub(crate) fn said(items: Vec<Box<RawValue>>, stop: &Stop) -> (Vec<Part>, Vec<ToolCall>) {
+    let (mut said, count) = (Said::default(), items.len());
+    for (n, item) in items.into_iter().enumerate() {
+        said.take(item, "", *stop == Stop::OutputLimit && n + 1 == count);
+    }
+    (said.parts, said.calls)
+}
+
 /// What the items of a reply say.
 #[derive(Default)]
 struct Said {

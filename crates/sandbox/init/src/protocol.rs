@@ -295,4 +295,17 @@ impl Tier {
             Self::Created => "created",
         }
     }
+
+    /// The rule whose name in the events this is.
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [
+            Self::Exact,
+            Self::LineEndings,
+            Self::TrailingSpace,
+            Self::Indent,
+            Self::Punctuation,
+            Self::Created,
+        ];
+        all.into_iter().find(|tier| tier.as_str() == name)
+    }
 }

@@ -1,8 +1,6 @@
 //! What the way out lets through and what not, asked at its socket.
 
-mod inside;
-pub(crate) mod lending;
-pub(crate) mod world;
+mod world;
 
 use std::collections::BTreeSet;
 use std::io;

@@ -1,6 +1,6 @@
 //! Cadence and order, on a clock that does not have to be waited for.
 
-use events::{Actor, ModelReplied, Said, SessionId, Tenant, Usage};
+use events::{Actor, ModelReplied, Purpose, Said, SessionId, Tenant, Usage};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -33,7 +33,7 @@ fn replied() -> Event {
         asked: None,
         raw: serde_json::value::RawValue::NULL.to_owned(),
         stop: "finished".into(),
-        purpose: events::Purpose::Turn,
+        purpose: Purpose::Turn,
         usage: Usage::zero(),
         totals: Usage::zero(),
         duration_ms: 1,

@@ -17,7 +17,7 @@ fn beginning() -> Vec<Event> {
     let main: Branch = "main".parse().unwrap();
     vec![
         Event::SessionRequested(SessionRequested { request: request(), door: "code".into() }),
-        Event::AttemptStarted(AttemptStarted { release: "0.1.0".into() }),
+        Event::AttemptStarted(AttemptStarted { release: "0.1.0".into(), conditions: None }),
         Event::StepStarted(StepStarted { step: Step::Checkout, message: "Fetching".into() }),
         Event::GitRan(GitRan {
             command: "git clone x".into(),
@@ -36,6 +36,7 @@ fn beginning() -> Vec<Event> {
             task: "t".into(),
             tools: vec![],
             bounds: Bounds::default(),
+            known: vec![],
         }),
     ]
 }

@@ -163,7 +163,7 @@ impl World {
         let request = story.request.clone();
         let left = Left { journal: story.journal, id, base: base.clone(), saved: saved.clone() };
         left.record(Event::SessionRequested(SessionRequested { request, door: "run".into() })).await;
-        left.record(Event::AttemptStarted(AttemptStarted { release: "0".into() })).await;
+        left.record(Event::AttemptStarted(AttemptStarted { release: "0".into(), conditions: None })).await;
         left.record(Event::BaseChosen(BaseChosen { remote, base: main, commit: base })).await;
         let began = StepStarted { step: Step::Work, message: String::new() };
         left.record(Event::StepStarted(began)).await;

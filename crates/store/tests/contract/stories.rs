@@ -38,7 +38,7 @@ pub(crate) fn requested(name: &str, prompt: &str) -> NewEntry {
 }
 
 pub(crate) fn started() -> NewEntry {
-    entry(2_000, &Event::AttemptStarted(AttemptStarted { release: "0.1.0".into() }))
+    entry(2_000, &Event::AttemptStarted(AttemptStarted { release: "0.1.0".into(), conditions: None }))
 }
 
 pub(crate) fn said(text: &str) -> NewEntry {

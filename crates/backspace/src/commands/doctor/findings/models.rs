@@ -37,6 +37,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Verdict> {
 fn provider_of(config: &Config) -> Verdict {
     match config {
         Config::Scripted(config) => Verdict::Fine(format!("the recording {}", config.name)),
+        Config::Played(_) => Verdict::Fine("a recording".to_owned()),
         Config::Served(served) => served_of(served),
     }
 }
