@@ -4,15 +4,21 @@
 //! session. What it understands is `CONNECT host:443` and nothing else; `docs/decisions/0008` says why it is as it is.
 
 mod address;
+mod authority;
 pub mod client_hello;
 pub mod connect;
 mod conversation;
 mod environment;
 mod host;
+mod lending;
+mod lent;
 mod pace;
 mod refusal;
+mod registry;
+mod rewound;
 mod route;
 mod tally;
+mod trust;
 mod tunnel;
 mod upstream;
 
@@ -30,16 +36,19 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::folder::{self, Folder, Reach};
-use crate::{Error, Policy, Relay};
+use crate::{Error, HomeFile, Policy, Relay};
 
 pub use client_hello::NotAHello;
 pub use connect::NotConnect;
 pub use host::{Host, NotAHost};
+pub use lent::{Below, Lent, NotAFolder};
 pub use refusal::Refusal;
 pub use route::{Resolve, Route, System};
 pub use tally::{Decision, Verdict};
+pub use trust::Trust;
 pub use upstream::{NotAProxy, Upstream};
 
+use lending::Lending;
 use pace::Pace;
 use tally::Tally;
 
@@ -57,10 +66,25 @@ pub struct Config {
     pub hosts: BTreeSet<Host>,
     /// How they are.
     pub route: Route,
+    /// Credentials that downloads from some of them have, without anything inside ever having them.
+    pub lent: Vec<Lent>,
+    /// Whose certificates are believed, outside and inside.
+    pub trust: Trust,
+    /// What tools inside are told besides of the proxy: environment variables, and files of the home folder.
+    pub told: Told,
     /// What one session may use.
     pub caps: Caps,
     /// Where the sockets' folders are made. Nobody else may come there.
     pub folder: PathBuf,
+}
+
+/// What tools inside are told of the operator's registries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+    /// Files of the home folder.
+    pub home: Vec<HomeFile>,
 }
 
 /// What one session may use of the network. Meant to stop a program that runs wild, not to ration honest ones.
@@ -110,8 +134,9 @@ pub struct Egress {
 #[derive(Debug)]
 struct Shared {
     config: Config,
+    lending: Option<Lending>,
     tally: Tally,
-    pace: Pace,
+    pace: Arc<Pace>,
     /// Cancelled when nothing may be reached any more.
     over: CancellationToken,
 }
@@ -127,8 +152,9 @@ pub fn open(config: &Config) -> Result<Egress, Error> {
     let end = CancellationToken::new();
     let shared = Arc::new(Shared {
         config: config.clone(),
+        lending: Lending::new(config).map_err(failed)?,
         tally: Tally::default(),
-        pace: Pace::new(&config.caps),
+        pace: Arc::new(Pace::new(&config.caps)),
         over: end.child_token(),
     });
     let serving = tokio::spawn(serve(listener, Arc::clone(&shared), end.clone()));
@@ -165,12 +191,21 @@ async fn serve(listener: UnixListener, shared: Arc<Shared>, end: CancellationTok
 }
 
 impl Egress {
-    /// `policy` with this way out: the relay, and the environment by which tools find it.
+    /// `policy` with this way out: the relay, and all that tools inside are told of it.
     #[must_use]
     pub fn granted_to(&self, policy: &Policy) -> Policy {
         let mut policy = policy.clone();
         policy.relays.push(Relay { socket: self.folder.path.join(SOCKET), port: PROXY_PORT });
+        let Config { trust, told, .. } = &self.shared.config;
         policy.environment.extend(environment::of_tools());
+        policy.environment.extend(told.environment.iter().cloned());
+        policy.home.extend(told.home.iter().cloned());
+        let own = self.shared.lending.as_ref().map(|lending| &lending.authority.certificate);
+        if own.is_some() || !trust.is_empty() {
+            let (file, variables) = trust.inside(own);
+            policy.home.push(file);
+            policy.environment.extend(variables);
+        }
         policy
     }
 

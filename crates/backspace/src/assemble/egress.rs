@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use sandbox::egress::{Caps, Config, Host, Route, System, Upstream};
+use sandbox::egress::{Caps, Config, Host, Route, System, Told, Trust, Upstream};
 use session::{Egress, OpenFor};
 
 use crate::config::Settings;
@@ -26,7 +26,15 @@ pub(crate) fn egress(settings: &Settings, home: &Path) -> Result<Option<Egress>>
     if hosts.is_empty() {
         return Ok(None);
     }
-    let config = Config { hosts, route, caps: Caps::default(), folder: home.join("egress") };
+    let config = Config {
+        hosts,
+        route,
+        lent: Vec::new(),
+        trust: Trust::of_this_machine([]),
+        told: Told::default(),
+        caps: Caps::default(),
+        folder: home.join("egress"),
+    };
     Ok(Some(Egress { config, open_for }))
 }
 

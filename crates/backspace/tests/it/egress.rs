@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use events::{Entry, Event, Outcome, Target};
-use sandbox::egress::{Caps, Config, Host, Resolve, Route};
+use sandbox::egress::{Caps, Config, Host, Resolve, Route, Told, Trust};
 use serde_json::json;
 use session::{Egress, OpenFor};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,7 +39,15 @@ async fn a_way_out(open_for: OpenFor, home: &std::path::Path) -> Egress {
     });
     let hosts: BTreeSet<Host> = BTreeSet::from(["registry.example".parse().unwrap()]);
     let route = Route::Direct { resolver: Arc::new(OneServer(address)), private: hosts.clone() };
-    let config = Config { hosts, route, caps: Caps::default(), folder: home.join("egress") };
+    let config = Config {
+        hosts,
+        route,
+        lent: Vec::new(),
+        trust: Trust::default(),
+        told: Told::default(),
+        caps: Caps::default(),
+        folder: home.join("egress"),
+    };
     Egress { config, open_for }
 }
 

@@ -1,6 +1,6 @@
 //! One connection from inside: what it asks for, whether it may, and what follows.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,6 +10,8 @@ use tokio::time::timeout;
 use super::client_hello::server_name;
 use super::connect::{self, Connect, PORT};
 use super::pace::Direction;
+use super::registry;
+use super::rewound::Rewound;
 use super::route::dial;
 use super::tally::Verdict;
 use super::tunnel::{self, Cut, Meter};
@@ -92,13 +94,16 @@ async fn speak(
         return say(&mut client, ACCESS_DENIED).await;
     }
     let moved = shared.tally.count(host.as_str(), Some(PORT), Verdict::Allowed);
-    let meter = Meter { pace: &shared.pace, moved: &moved, own: AtomicU64::new(0) };
-    let passed = async {
+    let meter = Arc::new(Meter::new(&shared.pace, moved));
+    let speaking = async {
+        if shared.config.lent.iter().any(|lent| lent.host == *host) {
+            return registry::serve(shared, Rewound::new(heard, client), host, server, &meter).await;
+        }
         meter.count(Direction::Sent, heard.len() as u64)?;
         server.write_all(&heard).await.map_err(|_| Cut::Broken)?;
-        tunnel::pass(&mut client, &mut server, &meter, &shared.config.caps).await
+        tunnel::pass(&mut client, &mut server, &meter).await
     };
-    match passed.await {
+    match tunnel::bounded(speaking, &meter, &shared.config.caps).await {
         Ok(()) | Err(Cut::Broken) => {}
         Err(Cut::Refused(refusal)) => {
             shared.tally.count(host.as_str(), Some(PORT), Verdict::Refused(refusal));

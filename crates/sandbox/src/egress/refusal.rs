@@ -1,5 +1,7 @@
 //! Why something is not let out, in words for whoever reads the tool's complaint.
 
+use hyper::StatusCode;
+
 use super::{NotAHello, NotConnect};
 
 /// Why something is not let out.
@@ -22,6 +24,9 @@ pub enum Refusal {
         "the host lies on a private or special address; the operator may allow that (BACKSPACE_PRIVATE_HOSTS)"
     )]
     Special,
+    /// Its certificate is not one that this machine trusts.
+    #[error("this machine does not trust the host's certificate")]
+    NotTrusted,
     /// It does not answer.
     #[error("the host does not answer")]
     Unreachable,
@@ -59,6 +64,7 @@ impl Refusal {
             Self::Over => "over",
             Self::Unknown => "unknown",
             Self::Special => "special",
+            Self::NotTrusted => "not_trusted",
             Self::Unreachable => "unreachable",
             Self::Upstream => "upstream",
             Self::Hello(_) => "hello",
@@ -70,11 +76,11 @@ impl Refusal {
         }
     }
 
-    /// The whole answer to a request, as HTTP.
-    pub(super) fn answer(self) -> Vec<u8> {
-        let status = match self {
-            Self::Request(NotConnect::Malformed | NotConnect::Body) => "400 Bad Request",
-            Self::Request(NotConnect::Method) => "405 Method Not Allowed",
+    /// The status of the answer to a request.
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Request(NotConnect::Malformed | NotConnect::Body) => StatusCode::BAD_REQUEST,
+            Self::Request(NotConnect::Method) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Request(NotConnect::Port | NotConnect::Host(_))
             | Self::NotListed
             | Self::Over
@@ -82,12 +88,21 @@ impl Refusal {
             | Self::Hello(_)
             | Self::OtherHost
             | Self::Spent
-            | Self::NotADownload => "403 Forbidden",
-            Self::Unknown | Self::Unreachable | Self::Upstream => "502 Bad Gateway",
-            Self::Silent => "408 Request Timeout",
-            Self::TooMany => "429 Too Many Requests",
-        };
-        let body = format!("backspace: {self}\n");
+            | Self::NotADownload => StatusCode::FORBIDDEN,
+            Self::Unknown | Self::NotTrusted | Self::Unreachable | Self::Upstream => StatusCode::BAD_GATEWAY,
+            Self::Silent => StatusCode::REQUEST_TIMEOUT,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// The text of the answer.
+    pub(super) fn body(self) -> String {
+        format!("backspace: {self}\n")
+    }
+
+    /// The whole answer to a request, as HTTP.
+    pub(super) fn answer(self) -> Vec<u8> {
+        let (status, body) = (self.status(), self.body());
         let length = body.len();
         format!(
             "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\nConnection: \

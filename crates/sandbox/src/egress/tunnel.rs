@@ -1,5 +1,6 @@
 //! Moves bytes between a program inside and a host, counted and bounded.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -13,11 +14,11 @@ use super::{Caps, Refusal};
 const READ_BYTES: usize = 64 * 1024;
 
 /// What counts the bytes of a tunnel.
-pub(super) struct Meter<'a> {
-    pub(super) pace: &'a Pace,
-    pub(super) moved: &'a Moved,
+pub(super) struct Meter {
+    pace: Arc<Pace>,
+    moved: Arc<Moved>,
     /// Of this tunnel alone, to see whether it still moves.
-    pub(super) own: AtomicU64,
+    own: AtomicU64,
 }
 
 /// Why a tunnel ended before both of its sides had.
@@ -29,33 +30,35 @@ pub(super) enum Cut {
     Refused(Refusal),
 }
 
-/// Moves bytes both ways until both sides have ended.
-pub(super) async fn pass(
-    client: &mut UnixStream,
-    server: &mut TcpStream,
-    meter: &Meter<'_>,
+/// Lets `speaking` go on for as long as a tunnel may.
+pub(super) async fn bounded(
+    speaking: impl Future<Output = Result<(), Cut>>,
+    meter: &Meter,
     caps: &Caps,
 ) -> Result<(), Cut> {
-    let (from_client, to_client) = client.split();
-    let (from_server, to_server) = server.split();
-    let both = async {
-        tokio::try_join!(
-            one_way(from_client, to_server, Direction::Sent, meter),
-            one_way(from_server, to_client, Direction::Received, meter)
-        )
-    };
     tokio::select! {
-        ended = both => ended.map(drop),
+        ended = speaking => ended,
         () = stands_still(meter, caps) => Err(Cut::Broken),
         () = tokio::time::sleep(caps.lifetime_max) => Err(Cut::Broken),
     }
+}
+
+/// Moves bytes both ways until both sides have ended.
+pub(super) async fn pass(client: &mut UnixStream, server: &mut TcpStream, meter: &Meter) -> Result<(), Cut> {
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    tokio::try_join!(
+        one_way(from_client, to_server, Direction::Sent, meter),
+        one_way(from_server, to_client, Direction::Received, meter)
+    )
+    .map(drop)
 }
 
 async fn one_way(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     direction: Direction,
-    meter: &Meter<'_>,
+    meter: &Meter,
 ) -> Result<(), Cut> {
     let broken = |_| Cut::Broken;
     let mut buffer = vec![0; READ_BYTES];
@@ -70,7 +73,7 @@ async fn one_way(
 }
 
 /// Returns when nothing was moved for a while.
-async fn stands_still(meter: &Meter<'_>, caps: &Caps) {
+async fn stands_still(meter: &Meter, caps: &Caps) {
     let mut before = u64::MAX;
     loop {
         tokio::time::sleep(caps.idle_max).await;
@@ -82,7 +85,11 @@ async fn stands_still(meter: &Meter<'_>, caps: &Caps) {
     }
 }
 
-impl Meter<'_> {
+impl Meter {
+    pub(super) fn new(pace: &Arc<Pace>, moved: Arc<Moved>) -> Self {
+        Self { pace: Arc::clone(pace), moved, own: AtomicU64::new(0) }
+    }
+
     /// Counts bytes before they are passed on, so that whoever has them finds them counted.
     pub(super) fn count(&self, direction: Direction, bytes: u64) -> Result<(), Cut> {
         self.pace.move_on(direction, bytes).map_err(Cut::Refused)?;

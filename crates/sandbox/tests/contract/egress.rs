@@ -1,6 +1,8 @@
 //! What the way out lets through and what not, asked at its socket.
 
-mod world;
+mod inside;
+pub(crate) mod lending;
+pub(crate) mod world;
 
 use std::collections::BTreeSet;
 use std::io;

@@ -12,7 +12,7 @@ use sandbox::egress::{self, Caps, Config, Decision, Egress, Host, Resolve, Route
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-pub(super) const CONNECTED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
+pub(crate) const CONNECTED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 /// A fixed list of names, and what they lead to.
 #[derive(Clone, Default)]
@@ -30,19 +30,22 @@ pub(crate) fn hosts(names: &[&str]) -> BTreeSet<Host> {
 }
 
 /// A way out to servers of this machine.
-pub(super) struct World {
-    pub(super) folder: tempfile::TempDir,
-    pub(super) names: Names,
-    pub(super) config: Config,
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) names: Names,
+    pub(crate) config: Config,
 }
 
 impl World {
-    pub(super) fn new(allowed: &[&str]) -> Self {
+    pub(crate) fn new(allowed: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let route = Route::Direct { resolver: Arc::new(Names::default()), private: hosts(allowed) };
         let config = Config {
             hosts: hosts(allowed),
             route,
+            lent: Vec::new(),
+            trust: egress::Trust::default(),
+            told: egress::Told::default(),
             caps: Caps::default(),
             folder: folder.path().join("egress"),
         };
@@ -50,7 +53,7 @@ impl World {
     }
 
     /// `name` leads to a server that answers every connection as `answer` says.
-    pub(super) async fn serve<F: Future<Output = ()> + Send + 'static>(
+    pub(crate) async fn serve<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         name: &str,
         answer: impl Fn(TcpStream) -> F + Send + 'static,
@@ -66,24 +69,32 @@ impl World {
         address
     }
 
-    pub(super) fn open(&mut self) -> Open {
-        if let Route::Direct { resolver, .. } = &mut self.config.route {
-            *resolver = Arc::new(self.names.clone());
+    /// To the servers that were started so far; those on the list may be this machine's.
+    pub(crate) fn route(&self) -> Route {
+        match &self.config.route {
+            Route::Direct { private, .. } => {
+                Route::Direct { resolver: Arc::new(self.names.clone()), private: private.clone() }
+            }
+            other @ Route::Upstream(_) => other.clone(),
         }
+    }
+
+    pub(crate) fn open(&mut self) -> Open {
+        self.config.route = self.route();
         Open(egress::open(&self.config).unwrap())
     }
 }
 
-pub(super) struct Open(pub(super) Egress);
+pub(crate) struct Open(pub(super) Egress);
 
 impl Open {
-    pub(super) async fn connect(&self) -> UnixStream {
+    pub(crate) async fn connect(&self) -> UnixStream {
         let policy = self.0.granted_to(&Policy::default());
         UnixStream::connect(&policy.relays[0].socket).await.unwrap()
     }
 
     /// Sends `bytes`, closes that half, and gives all that comes back.
-    pub(super) async fn ask(&self, bytes: &[u8]) -> String {
+    pub(crate) async fn ask(&self, bytes: &[u8]) -> String {
         let mut client = self.connect().await;
         client.write_all(bytes).await.unwrap();
         client.shutdown().await.unwrap();
@@ -91,7 +102,7 @@ impl Open {
     }
 
     /// Asks for `host` and greets `name`.
-    pub(super) async fn greet(&self, host: &str, name: &str) -> UnixStream {
+    pub(crate) async fn greet(&self, host: &str, name: &str) -> UnixStream {
         let mut client = self.connect().await;
         client.write_all(connect(host).as_bytes()).await.unwrap();
         expect(&mut client, CONNECTED).await;
@@ -99,11 +110,11 @@ impl Open {
         client
     }
 
-    pub(super) fn decided(&self) -> Vec<String> {
+    pub(crate) fn decided(&self) -> Vec<String> {
         self.0.decided().iter().map(shown).collect()
     }
 
-    pub(super) async fn close(self) -> Vec<String> {
+    pub(crate) async fn close(self) -> Vec<String> {
         let (last, removed) = self.0.close().await;
         removed.unwrap();
         last.iter().map(shown).collect()
@@ -119,12 +130,12 @@ fn shown(decision: &Decision) -> String {
     format!("{host} {verdict} ×{times} {sent_bytes}/{received_bytes}")
 }
 
-pub(super) fn connect(host: &str) -> String {
+pub(crate) fn connect(host: &str) -> String {
     format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n")
 }
 
 /// A TLS greeting to `name` that has nothing else.
-pub(super) fn hello(name: &str) -> Vec<u8> {
+pub(crate) fn hello(name: &str) -> Vec<u8> {
     let u16 = |length: usize| u16::try_from(length).unwrap().to_be_bytes();
     let name = name.as_bytes();
     let entry = [&[0], &u16(name.len())[..], name].concat();
@@ -135,26 +146,26 @@ pub(super) fn hello(name: &str) -> Vec<u8> {
     [&[22, 3, 1], &u16(message.len())[..], &message].concat()
 }
 
-pub(super) async fn expect(client: &mut UnixStream, said: &str) {
+pub(crate) async fn expect(client: &mut UnixStream, said: &str) {
     let mut heard = vec![0; said.len()];
     client.read_exact(&mut heard).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&heard), said);
 }
 
-pub(super) async fn rest_of(client: &mut UnixStream) -> String {
+pub(crate) async fn rest_of(client: &mut UnixStream) -> String {
     let mut heard = Vec::new();
     // What was cut gives an error after what was said.
     drop(client.read_to_end(&mut heard).await);
     String::from_utf8_lossy(&heard).into_owned()
 }
 
-pub(super) async fn echo(mut connection: TcpStream) {
+pub(crate) async fn echo(mut connection: TcpStream) {
     let (mut from, mut to) = connection.split();
     drop(tokio::io::copy(&mut from, &mut to).await);
 }
 
 /// Counts connections, and says nothing.
-pub(super) fn counting() -> (Arc<AtomicUsize>, impl Fn(TcpStream) -> std::future::Ready<()> + Send + 'static)
+pub(crate) fn counting() -> (Arc<AtomicUsize>, impl Fn(TcpStream) -> std::future::Ready<()> + Send + 'static)
 {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
