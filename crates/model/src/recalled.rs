@@ -62,7 +62,7 @@ impl Reply {
 impl Wire {
     /// The wire whose word for the log this is.
     pub fn recalled(word: &str) -> Option<Self> {
-        [Self::Anthropic, Self::ChatCompletions, Self::Scripted]
+        [Self::Anthropic, Self::Responses, Self::ChatCompletions, Self::Scripted]
             .into_iter()
             .find(|wire| wire.as_str() == word)
     }
@@ -134,6 +134,14 @@ mod tests {
 
     proptest! {
         #[test]
+    fn a_wire_is_known_by_its_word() {
+        for wire in [Wire::Anthropic, Wire::Responses, Wire::ChatCompletions, Wire::Scripted] {
+            assert_eq!(Wire::recalled(wire.as_str()), Some(wire));
+        }
+        assert_eq!(Wire::recalled("telegraph"), None);
+    }
+
+    #[test]
         fn an_error_is_recalled_from_its_text(provider in "[a-z-]{1,12}", message in ".{0,40}") {
             for error in errors(&provider, &message) {
                 let recalled = Error::recalled(&error.to_string());
