@@ -20,6 +20,8 @@ pub struct Brief {
     pub base: String,
     /// The names at the top of the repository, folders with a trailing `/`; bounded by the caller.
     pub top_level: Vec<String>,
+    /// How the project was set up before, when it was; bounded by the caller.
+    pub setup: Option<String>,
     /// What the repository tells agents, from its base branch.
     pub instructions: Option<Instructions>,
 }
@@ -52,6 +54,9 @@ fn task(brief: &Brief) -> String {
     let _ =
         writeln!(text, "Repository: {} (branch {}), at /work. Its top level:", brief.repository, brief.base);
     let _ = writeln!(text, "{}", brief.top_level.join("  "));
+    if let Some(setup) = &brief.setup {
+        let _ = write!(text, "\n<setup>\n{setup}</setup>\n");
+    }
     if let Some(Instructions { path, text: quoted }) = &brief.instructions {
         let _ = write!(
             text,

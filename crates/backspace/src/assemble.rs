@@ -24,6 +24,7 @@ pub(crate) use forges::{forge_hosts, forge_of};
 use forges::{hosted, open_hosted};
 pub(crate) use listening::{listen, server_config};
 pub(crate) use models::providers;
+use sandboxes::setup_limits;
 pub(crate) use sandboxes::{policy, sandbox_config};
 
 /// More waiting sessions than this are a queue that nobody's patience outlasts.
@@ -98,6 +99,7 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         sandbox,
         policy,
         egress: egress::egress(settings, &home)?,
+        setup: Some(setup_limits(settings)?),
         command_timeout: seconds(settings, "BACKSPACE_COMMAND_TIMEOUT", 300)?,
         redactor: Arc::new(Redactor::new(settings.secrets())),
         clock: Arc::new(SystemClock),

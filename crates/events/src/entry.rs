@@ -150,6 +150,8 @@ kinds! {
     StepStarted "step_started" Service,
     GitRan "git_ran" Service,
     BaseChosen "base_chosen" Service,
+    SetupRan "setup_ran" Service,
+    TreePrepared "tree_prepared" Service,
     SandboxOpened "sandbox_opened" Service,
     AgentBriefed "agent_briefed" Service,
     ModelReplied "model_replied" Agent,

@@ -28,6 +28,10 @@ pub enum Event {
     GitRan(GitRan),
     /// The commit to start from was settled.
     BaseChosen(BaseChosen),
+    /// A command of the project's setup was run.
+    SetupRan(SetupRan),
+    /// What setup added is there for the agent.
+    TreePrepared(TreePrepared),
     /// The sandbox stands.
     SandboxOpened(SandboxOpened),
     /// The agent was given its task; with the replies and tool results this is the whole conversation.

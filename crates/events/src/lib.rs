@@ -32,7 +32,7 @@ pub use outcome::{
 pub use redact::Redactor;
 pub use remote::{Address, AddressError, Hosted, Hosts, Remote};
 pub use repo_path::{PathError, RepoPath};
-pub use request::{Publish, Request};
+pub use request::{Publish, Request, SetupWish};
 pub use session_id::{SessionId, SessionIdError};
 pub use state::{SessionState, Status};
 pub use text::{error_chain, escape_control, head_and_tail, head_and_tail_at};

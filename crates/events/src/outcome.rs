@@ -193,6 +193,8 @@ pub enum Step {
     Preflight,
     /// Fetching the repository and laying out the base tree.
     Checkout,
+    /// Setting the project up: its dependencies.
+    Setup,
     /// Opening the sandbox.
     Provision,
     /// The agent.
@@ -211,6 +213,7 @@ impl Step {
         match self {
             Self::Preflight => "preflight",
             Self::Checkout => "checkout",
+            Self::Setup => "setup",
             Self::Provision => "provision",
             Self::Work => "work",
             Self::Check => "check",
@@ -224,6 +227,7 @@ impl Step {
         match self {
             Self::Preflight => 0,
             Self::Checkout => 5,
+            Self::Setup => 10,
             Self::Provision => 15,
             Self::Work => 20,
             Self::Check => 80,

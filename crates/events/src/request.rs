@@ -25,10 +25,33 @@ pub struct Request {
     pub model: Option<String>,
     /// How far to go.
     pub publish: Publish,
+    /// How the project is set up before the work.
+    #[serde(default, skip_serializing_if = "SetupWish::is_as_found")]
+    pub setup: SetupWish,
     /// Commands that are run after the work, whose results stand in the pull request.
     pub checks: Vec<String>,
     /// What the session may use up.
     pub budget: Budget,
+}
+
+/// How a project is set up before the work.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SetupWish {
+    /// As the repository says; where it says nothing, as its lock files suggest.
+    #[default]
+    AsFound,
+    /// Not at all.
+    Off,
+    /// By this shell script.
+    Script(String),
+}
+
+impl SetupWish {
+    /// Whether nothing was asked for.
+    pub fn is_as_found(&self) -> bool {
+        *self == Self::AsFound
+    }
 }
 
 /// How far a session goes with its change.

@@ -167,6 +167,8 @@ impl SessionState {
             }
             Event::SessionRequested(_)
             | Event::GitRan(_)
+            | Event::SetupRan(_)
+            | Event::TreePrepared(_)
             | Event::SandboxOpened(_)
             | Event::AgentBriefed(_)
             | Event::ModelRetried(_)
@@ -201,6 +203,7 @@ mod tests {
             provider: None,
             model: None,
             publish: Publish::Pr,
+            setup: crate::SetupWish::AsFound,
             checks: Vec::new(),
             budget: Budget::default(),
         };

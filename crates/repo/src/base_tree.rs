@@ -34,7 +34,43 @@ pub struct BaseTree {
     _lease: Arc<Held>,
 }
 
+/// A file of a base tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    /// Where it stands.
+    pub path: Vec<u8>,
+    /// git's name of its content.
+    pub oid: Oid,
+    /// Whether it is a regular file, and no link.
+    pub is_file: bool,
+}
+
+impl NamedFile {
+    /// Whether the last part of its path is `name`.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.path.rsplit(|byte| *byte == b'/').next() == Some(name.as_bytes())
+    }
+}
+
 impl BaseTree {
+    /// Everything that has one of `names`, in whatever folder, in the order of the paths.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the listing of the tree cannot be read.
+    pub async fn named(&self, names: &[&str]) -> Result<Vec<NamedFile>, Error> {
+        let manifest = self.manifest().await?;
+        let is_wanted = |path: &&[u8]| {
+            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            names.iter().any(|wanted| wanted.as_bytes() == name)
+        };
+        let found = manifest.below(b"").filter(is_wanted).filter_map(|path| {
+            let Object { mode, oid } = manifest.get(path)?;
+            let is_file = matches!(mode, Mode::File | Mode::Executable);
+            Some(NamedFile { path: path.to_vec(), oid, is_file })
+        });
+        Ok(found.collect())
+    }
+
     /// The checkout without the `.git` over it.
     pub(crate) fn work(&self) -> PathBuf {
         self.dir.join(WORK)

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use events::{ChangedPath, Content, Remote, Tenant};
 use secrecy::SecretString;
 
-pub use base_tree::BaseTree;
+pub use base_tree::{BaseTree, NamedFile};
 pub use commit::NewCommit;
 pub use error::Error;
 pub use git::Ran;

@@ -162,6 +162,13 @@ impl Vacancy {
         }
     }
 
+    /// Removes what was written, where that holds up no other task.
+    pub async fn give_up(self) {
+        if let Err(panic) = tokio::task::spawn_blocking(move || drop(self)).await {
+            warn!("The place of a prepared tree was not given up in order: {panic}");
+        }
+    }
+
     /// Lets this session alone use what was written.
     pub fn lend(self, label: Label) -> Prepared {
         Prepared { folder: self.folder(), label, lease: Lease::Lent { _scratch: self.scratch } }

@@ -24,7 +24,7 @@ use crate::{Allowance, EXPORTED_HOME, EXPORTED_WORK, Error, Exported};
 const DEPTH_MAX: usize = 128;
 /// Changed paths of the base beyond this many are counted and not named: people read them.
 const NAMED_MAX: usize = 20;
-/// Topmost new paths beyond this many are not listed; one more says so.
+/// Topmost new paths beyond this many are not listed: whoever wants to know them wants to know all.
 const ROOTS_MAX: usize = 1_000;
 
 /// Where what a sandbox added is found.
@@ -42,7 +42,8 @@ pub(crate) struct Added<'a> {
 /// # Errors
 /// [`Error::TooLarge`] beyond `allowance`.
 pub(crate) fn write(added: &Added<'_>, into: &Path, allowance: Allowance) -> Result<Exported, Error> {
-    let mut exported = Exported::default();
+    let mut exported =
+        Exported { entries: 0, bytes: 0, roots: Some(Vec::new()), undone: Vec::new(), undone_total: 0 };
     for (name, upper, lower) in [(EXPORTED_WORK, added.work, added.base), (EXPORTED_HOME, added.home, &[])] {
         let written = write_one(upper, lower, &into.join(name), allowance, &mut exported);
         written.map_err(|halt| match halt {
@@ -222,9 +223,14 @@ impl Export<'_> {
 
     /// Notes that something new begins here, in a folder of the base.
     fn root(&mut self, lower: &[OwnedFd]) {
-        if !lower.is_empty() && self.exported.roots.len() <= ROOTS_MAX {
-            self.exported.roots.push(self.way.path.clone());
+        if lower.is_empty() {
+            return;
         }
+        let roots = self.exported.roots.take().filter(|roots| roots.len() < ROOTS_MAX);
+        self.exported.roots = roots.map(|mut roots| {
+            roots.push(self.way.path.clone());
+            roots
+        });
     }
 
     /// Notes that the base stays as it is here, whatever was done to it inside.

@@ -7,6 +7,7 @@ pub mod egress;
 mod export;
 mod filter;
 mod folder;
+mod inside;
 pub mod namespaces;
 mod program;
 mod upper;
@@ -21,7 +22,9 @@ use async_trait::async_trait;
 use events::{ChangeList, ChangedPath, Content};
 use tokio::sync::mpsc;
 
-pub use backspace_init::protocol::{Applied, Ended, FileAnswer, FileTool, Passage, Ran, Tier};
+pub use inside::{Inside, Program};
+
+pub use backspace_init::protocol::{Applied, Ended, FileAnswer, FileTool, PATH, Passage, Ran, Tier};
 
 /// Which backend to open sandboxes with.
 #[derive(Debug, Clone)]
@@ -51,6 +54,17 @@ pub async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Result<Arc<d
     match config {
         Config::Namespaces(config) => namespaces::open(config, tree, policy).await,
         Config::Standing(standing) => Ok(Arc::clone(&standing.0)),
+    }
+}
+
+/// What stands inside sandboxes that are opened like this, and which programs of `names` are among it.
+///
+/// # Errors
+/// [`Error::Unavailable`] as [`open`].
+pub async fn inside(config: &Config, policy: &Policy, names: &[&str]) -> Result<Inside, Error> {
+    match config {
+        Config::Namespaces(config) => Ok(namespaces::inside(config, policy, names)),
+        Config::Standing(_) => Ok(Inside::default()),
     }
 }
 
@@ -196,14 +210,15 @@ pub struct Allowance {
 }
 
 /// What was written of what a sandbox added to its base.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exported {
     /// Files, folders and links.
     pub entries: u64,
     /// Bytes of all files together.
     pub bytes: u64,
-    /// The topmost paths that are new in the work tree, as bytes that nobody has vetted. Cut after 1,000 and one more.
-    pub roots: Vec<Vec<u8>>,
+    /// The topmost paths that are new in the work tree, as bytes that nobody has vetted; nothing when there are too
+    /// many.
+    pub roots: Option<Vec<Vec<u8>>>,
     /// Some paths of the base that were changed or deleted inside and are as in the base again.
     pub undone: Vec<Vec<u8>>,
     /// How many there are of them. What was in a deleted folder is not counted.

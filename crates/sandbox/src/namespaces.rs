@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod disk;
+mod inside;
 mod launcher;
 mod mend;
 mod start;
@@ -23,8 +24,8 @@ use rustix::fs::{MemfdFlags, XattrFlags};
 use crate::calls::{self, Calls};
 use crate::folder::Reach;
 use crate::{
-    Allowance, Command, Error, Exported, Policy, Sandbox, Terms, Tree, content, export, filter, folder,
-    upper, user,
+    Allowance, Command, Error, Exported, Inside, Policy, Sandbox, Terms, Tree, content, export, filter,
+    folder, upper, user,
 };
 use disk::Disk;
 use start::{Belongings, Started, Uppers};
@@ -59,6 +60,10 @@ pub(crate) async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Resul
     let opened = tokio::task::spawn_blocking(move || open_blocking(&config, &tree, &policy)).await;
     let ready = opened.map_err(|error| failed("open a sandbox")(io::Error::other(error)))??;
     Ok(Arc::new(ready.converse()?))
+}
+
+pub(crate) fn inside(config: &Config, policy: &Policy, names: &[&str]) -> Inside {
+    inside::look(&config.tools, policy, names)
 }
 
 pub(crate) fn versions(config: &Config) -> Vec<String> {

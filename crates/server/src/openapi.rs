@@ -128,7 +128,11 @@ fn submission() -> Value {
         "ai_provider": text("The same as `provider`."),
         "model": text("The model; otherwise the provider's default."),
         "publish": { "enum": ["pr", "branch", "patch"], "description": "How far to go; otherwise to a pull request." },
-        "checks": { "type": "array", "maxItems": 20, "items": { "type": "string" }, "description": "Commands run after the work." },
+        "setup": {
+            "type": "string", "minLength": 1, "maxLength": 8000,
+            "description": "A shell script that sets the project up before the work, `none` for no setup; otherwise what the repository says or its lock files suggest.",
+        },
+        "checks": { "type": "array", "maxItems": 20, "items": { "type": "string" }, "description": "Commands run after the work; otherwise those that the repository names." },
         "budget": {
             "type": "object",
             "additionalProperties": false,

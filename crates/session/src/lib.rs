@@ -19,6 +19,7 @@ mod repository_config;
 pub mod request;
 mod run;
 mod sessions;
+mod setup;
 mod shelf;
 mod steps;
 mod telemetry;
@@ -26,7 +27,7 @@ mod voice;
 mod way_out;
 
 pub use clock::{Clock, SystemClock};
-pub use ports::{Egress, Forges, Identity, OpenFor, Ports};
+pub use ports::{Egress, Forges, Identity, OpenFor, Ports, SetupLimits};
 pub use providers::{Offer, Provider, Providers, UnknownProvider};
 pub use sessions::{Cancelled, Error, Limits, Problem, Sessions, SubmitError};
 pub use shelf::LocalShelf;

@@ -35,6 +35,8 @@ pub struct Ports {
     pub policy: sandbox::Policy,
     /// What its commands may reach; nothing when there is no way out at all.
     pub egress: Option<Egress>,
+    /// What the setup of a project may use; nothing when none is set up.
+    pub setup: Option<SetupLimits>,
     /// How long a single command may run.
     pub command_timeout: Duration,
     /// Knows our secrets, to keep them out of everything.
@@ -45,6 +47,22 @@ pub struct Ports {
     pub identity: Identity,
     /// Where locks and patches are kept.
     pub home: PathBuf,
+}
+
+/// What the setup of a project may use.
+#[derive(Debug, Clone, Copy)]
+pub struct SetupLimits {
+    /// How long all its commands may take together.
+    pub time_max: Duration,
+    /// How many bytes of disk all prepared trees may take together; with 0 none is kept.
+    pub kept_bytes_max: u64,
+}
+
+impl Default for SetupLimits {
+    /// A quarter of an hour, 20 GiB.
+    fn default() -> Self {
+        Self { time_max: Duration::from_secs(900), kept_bytes_max: 20 << 30 }
+    }
 }
 
 /// Whom commits are by.

@@ -9,6 +9,8 @@ use std::path::Path;
 use events::Budget;
 use toml::{Table, Value};
 
+use crate::request::{CHECK_CHARS_MAX, CHECKS_MAX, NO_SETUP, SETUP_CHARS_MAX, is_script};
+
 /// Where it stands, below the root of the repository.
 const PATH: &str = ".backspace/config.toml";
 /// A longer file is no settings.
@@ -18,9 +20,23 @@ const KEY_CHARS_MAX: usize = 100;
 /// More problems than this are not worth telling.
 const PROBLEMS_MAX: usize = 20;
 
+/// More commands belong into a script of the repository.
+const SETUP_COMMANDS_MAX: usize = 20;
+/// More variables belong into a file of the repository.
+const VARIABLES_MAX: usize = 50;
+/// A longer value is no setting.
+const VALUE_CHARS_MAX: usize = 4_000;
+
 /// What a repository asks for.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct RepositoryConfig {
+    /// `setup`: shell scripts that set the project up, none of them for no setup. Absent when the repository says
+    /// nothing.
+    pub(crate) setup: Option<Vec<String>>,
+    /// `checks`: commands to run on the finished work when the request names none.
+    pub(crate) checks: Vec<String>,
+    /// `[env]`: variables of every command inside. Anybody who reads the repository knows them.
+    pub(crate) env: Vec<(String, String)>,
     /// `[budget]`: `usd`, `tokens`, `turns`, `minutes`. Smaller bounds of others hold all the same.
     pub(crate) budget: Budget,
     /// What could not be taken, each in a sentence for the user.
@@ -47,6 +63,10 @@ impl RepositoryConfig {
         let mut config = Self::default();
         for (key, value) in table {
             match (key.as_str(), value) {
+                ("setup", value) => config.setup = reader.setup(value),
+                ("checks", value) => config.checks = reader.checks(value),
+                ("env", Value::Table(env)) => config.env = reader.env(env),
+                ("env", _) => reader.refuse("env", "must be a table: [env]"),
                 ("budget", Value::Table(budget)) => config.budget = reader.budget(budget),
                 ("budget", _) => reader.refuse("budget", "must be a table: [budget]"),
                 (unknown, _) => reader.refuse(unknown, "is not a known key"),
@@ -69,6 +89,53 @@ impl Reader {
         }
         let key: String = events::escape_control(key).chars().take(KEY_CHARS_MAX).collect();
         self.problems.push(format!("{PATH}: `{key}` {why}; it is passed over"));
+    }
+
+    fn setup(&mut self, value: Value) -> Option<Vec<String>> {
+        if value.as_str().is_some_and(|text| text.trim() == NO_SETUP) {
+            return Some(Vec::new());
+        }
+        let scripts = scripts(value, SETUP_COMMANDS_MAX, SETUP_CHARS_MAX);
+        if scripts.is_none() {
+            let why = format!(
+                "must be a shell script of 1 to {SETUP_CHARS_MAX} characters, a list of at most {SETUP_COMMANDS_MAX}, or `none`"
+            );
+            self.refuse("setup", &why);
+        }
+        scripts
+    }
+
+    fn checks(&mut self, value: Value) -> Vec<String> {
+        scripts(value, CHECKS_MAX, CHECK_CHARS_MAX).unwrap_or_else(|| {
+            let why = format!(
+                "must be a list of at most {CHECKS_MAX} commands of 1 to {CHECK_CHARS_MAX} characters"
+            );
+            self.refuse("checks", &why);
+            Vec::new()
+        })
+    }
+
+    fn env(&mut self, table: Table) -> Vec<(String, String)> {
+        let mut env = Vec::new();
+        for (name, value) in table {
+            let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                && !name.starts_with(|c: char| c.is_ascii_digit())
+                && !name.is_empty();
+            let value =
+                value.as_str().filter(|text| text.chars().count() <= VALUE_CHARS_MAX && !text.contains('\0'));
+            match value.filter(|_| is_name && env.len() < VARIABLES_MAX) {
+                Some(value) => env.push((name, value.to_owned())),
+                None => {
+                    let why = format!(
+                        "must be the name of a variable with a text of at most {VALUE_CHARS_MAX} characters; there may be {VARIABLES_MAX}"
+                    );
+                    self.refuse(&format!("env.{name}"), &why);
+                }
+            }
+        }
+        // A table's order is whatever its reader was built for.
+        env.sort();
+        env
     }
 
     fn budget(&mut self, table: Table) -> Budget {
@@ -109,6 +176,13 @@ impl Reader {
     }
 }
 
+/// A script or a list of scripts.
+fn scripts(value: Value, count_max: usize, chars_max: usize) -> Option<Vec<String>> {
+    let items = if let Value::Array(items) = value { items } else { vec![value] };
+    let texts = items.into_iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()?;
+    (texts.len() <= count_max && texts.iter().all(|text| is_script(text, chars_max))).then_some(texts)
+}
+
 /// The file's text, when it is there and can be one of settings.
 fn text(root: &Path) -> Result<Option<String>, String> {
     let path = root.join(PATH);
@@ -142,8 +216,42 @@ mod tests {
     fn what_a_repository_may_narrow_is_read() {
         let config = RepositoryConfig::parse("[budget]\nusd = 2\ntokens = 1_000\nturns = 40\nminutes = 30\n");
         let budget = Budget { usd: Some(2.0), tokens: Some(1000), turns: Some(40), minutes: Some(30) };
-        assert_eq!(config, RepositoryConfig { budget, problems: Vec::new() });
+        assert_eq!(config, RepositoryConfig { budget, ..RepositoryConfig::default() });
         assert_eq!(RepositoryConfig::parse("budget.usd = 0.5").budget.usd, Some(0.5));
+    }
+
+    #[test]
+    fn how_a_project_is_set_up_and_checked_is_read() {
+        let config = RepositoryConfig::parse(
+            "setup = ['npm ci', 'npm run build']\nchecks = ['npm test']\n[env]\nNODE_ENV = 'test'\nA_1 = ''\n",
+        );
+        assert_eq!(config.problems, Vec::<String>::new());
+        assert_eq!(config.setup.unwrap(), ["npm ci", "npm run build"]);
+        assert_eq!(config.checks, ["npm test"]);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(config.env, [pair("A_1", ""), pair("NODE_ENV", "test")]);
+        let setup = |text: &str| RepositoryConfig::parse(text).setup;
+        assert_eq!(setup("setup = 'make deps'"), Some(vec!["make deps".to_owned()]));
+        assert_eq!(
+            (setup("setup = 'none'"), setup("setup = []"), setup("")),
+            (Some(vec![]), Some(vec![]), None)
+        );
+    }
+
+    #[test]
+    fn odd_setups_checks_and_variables_are_told() {
+        let many = format!("setup = [{}]", "'x',".repeat(21));
+        for text in ["setup = 1", "setup = ['a', 2]", "setup = ' '", "setup = \"a\\u0000\"", &many] {
+            let config = RepositoryConfig::parse(text);
+            assert_eq!(config.setup, None, "{text}");
+            assert!(config.problems[0].contains("`setup` must be a shell script"), "{config:?}");
+        }
+        let config =
+            RepositoryConfig::parse("checks = true\n[env]\n'A=B' = 'x'\n1A = 'x'\nB = 2\nC = 'good'\n");
+        assert_eq!(config.env, [("C".to_owned(), "good".to_owned())]);
+        let mut keys: Vec<&str> = config.problems.iter().filter_map(|told| told.split('`').nth(1)).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["checks", "env.1A", "env.A=B", "env.B"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use events::{Address, Branch, Budget, Hosts, Publish, Remote, Request};
+use events::{Address, Branch, Budget, Hosts, Publish, Remote, Request, SetupWish};
 use serde_json::{Map, Value};
 
 use crate::{Offer, Providers};
@@ -14,9 +14,13 @@ const TITLE_CHARS_MAX: usize = 200;
 /// Longer names are no model's.
 const NAME_CHARS_MAX: usize = 200;
 /// More checks than this belong into a script of the repository.
-const CHECKS_MAX: usize = 20;
+pub(crate) const CHECKS_MAX: usize = 20;
 /// A check is one line for a shell.
-const CHECK_CHARS_MAX: usize = 2_000;
+pub(crate) const CHECK_CHARS_MAX: usize = 2_000;
+/// A longer script of setup belongs into the repository.
+pub(crate) const SETUP_CHARS_MAX: usize = 8_000;
+/// The word for no setup.
+pub(crate) const NO_SETUP: &str = "none";
 /// More bad fields than this are not worth telling.
 const ERRORS_MAX: usize = 30;
 /// A field's name is repeated to its author; a longer one is no field's.
@@ -105,6 +109,7 @@ impl Reader<'_> {
         let provider = self.provider();
         let model = self.model(provider.as_deref());
         let publish = self.publish();
+        let setup = self.setup();
         let checks = self.checks();
         let budget = self.budget();
         self.price(provider.as_deref(), model.as_deref(), &budget);
@@ -122,6 +127,7 @@ impl Reader<'_> {
                 provider,
                 model,
                 publish,
+                setup,
                 checks,
                 budget,
             }),
@@ -264,6 +270,20 @@ impl Reader<'_> {
         }
     }
 
+    fn setup(&mut self) -> SetupWish {
+        let Some((name, script)) = self.text(&["setup"]) else { return SetupWish::AsFound };
+        if script.trim() == NO_SETUP {
+            return SetupWish::Off;
+        }
+        if !is_script(&script, SETUP_CHARS_MAX) {
+            self.refuse(
+                name,
+                format!("must be a shell script of 1 to {SETUP_CHARS_MAX} characters, or `none`"),
+            );
+        }
+        SetupWish::Script(script)
+    }
+
     fn checks(&mut self) -> Vec<String> {
         let Some((_, value)) = self.take(&["checks"]) else { return Vec::new() };
         let texts = match value {
@@ -272,7 +292,7 @@ impl Reader<'_> {
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => None,
         };
-        let fits = |check: &String| !check.trim().is_empty() && check.chars().count() <= CHECK_CHARS_MAX;
+        let fits = |check: &String| is_script(check, CHECK_CHARS_MAX);
         match texts {
             Some(checks) if checks.len() <= CHECKS_MAX && checks.iter().all(fits) => checks,
             _ => {
@@ -334,6 +354,11 @@ impl Reader<'_> {
             self.refuse(field, format!("cannot be taken: {unpriced}{whose}. {}", unpriced.mend()));
         }
     }
+}
+
+/// Whether a shell can be given `text`.
+pub(crate) fn is_script(text: &str, chars_max: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= chars_max && !text.contains('\0')
 }
 
 impl Rules {

@@ -1,4 +1,4 @@
-//! The story of a session: preflight, checkout, sandbox, work, checks, pull request, teardown.
+//! The story of a session: preflight, checkout, setup, sandbox, work, checks, pull request, teardown.
 
 use std::sync::Arc;
 
@@ -67,9 +67,21 @@ pub(crate) async fn end(story: &Story, outcome: Outcome) -> Result<Outcome, Jour
 async fn run(story: &Story) -> Result<Outcome, Stopped> {
     let place = story.unless_cancelled(steps::preflight(story)).await?;
     let checkout = story.unless_cancelled(steps::checkout(story, &place)).await?;
+    let ground = steps::setup(story, &checkout).await?;
+    let outcome = run_on(story, &place, &checkout, &ground).await;
+    ground.release().await;
+    outcome
+}
+
+async fn run_on(
+    story: &Story,
+    place: &steps::Place,
+    checkout: &steps::Checkout,
+    ground: &steps::Ground,
+) -> Result<Outcome, Stopped> {
     story.still_wanted()?;
-    let sandbox = steps::provision(story, &checkout).await?;
-    let outcome = run_inside(story, &place, &checkout, &*sandbox).await;
+    let sandbox = steps::provision(story, checkout, ground).await?;
+    let outcome = run_inside(story, place, checkout, ground, &*sandbox).await;
     steps::teardown(story, &*sandbox).await;
     outcome
 }
@@ -78,16 +90,17 @@ async fn run_inside(
     story: &Story,
     place: &steps::Place,
     checkout: &steps::Checkout,
+    ground: &steps::Ground,
     sandbox: &dyn sandbox::Sandbox,
 ) -> Result<Outcome, Stopped> {
     story.still_wanted()?;
     story.journal.way_out.after_setup(story.ports.egress.as_ref());
-    let worked = steps::work(story, checkout, sandbox).await?;
+    let worked = steps::work(story, checkout, ground, sandbox).await?;
     if worked.stop == agent::Stop::Cancelled {
         return Err(Stopped::Cancelled);
     }
     let Some(tree) = &worked.tree else { return Ok(steps::nothing_changed(&worked.stop)) };
-    steps::check(story, sandbox).await?;
+    steps::check(story, checkout, sandbox).await?;
     steps::publish(story, place, checkout, &steps::Work { stop: &worked.stop, tree }).await
 }
 
@@ -128,7 +141,7 @@ impl Story {
 
     /// What `step` gives, unless the session is cancelled before: only for steps that leave nothing behind when they
     /// are dropped.
-    async fn unless_cancelled<T>(
+    pub(crate) async fn unless_cancelled<T>(
         &self,
         step: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Stopped> {

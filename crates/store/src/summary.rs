@@ -64,6 +64,8 @@ impl Revision {
             Event::StepStarted(_)
             | Event::GitRan(_)
             | Event::BaseChosen(_)
+            | Event::SetupRan(_)
+            | Event::TreePrepared(_)
             | Event::SandboxOpened(_)
             | Event::AgentBriefed(_)
             | Event::ModelReplied(_)

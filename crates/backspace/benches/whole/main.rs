@@ -15,6 +15,7 @@ mod repository;
 mod sandboxes;
 mod serving;
 mod session;
+mod setup;
 mod start;
 mod streams;
 mod together;
@@ -39,6 +40,7 @@ const MEASURES: &[Measure] = &[
     turns::MEASURE,
     session::MEASURE,
     large::MEASURE,
+    setup::MEASURE,
     streams::MEASURE,
     together::MEASURE,
     sandboxes::MEASURE,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use sandbox::namespaces::Changes;
+use session::SetupLimits;
 
 use super::seconds;
 use crate::config::Settings;
@@ -37,4 +38,17 @@ pub(crate) fn sandbox_config(settings: &Settings, home: &Path) -> Result<sandbox
 pub(crate) fn policy(settings: &Settings) -> Result<sandbox::Policy> {
     let lifetime = seconds(settings, "SANDBOX_TIMEOUT", 3600)?;
     Ok(sandbox::Policy { lifetime, ..sandbox::Policy::default() })
+}
+
+/// What the setup of a project may use.
+///
+/// # Errors
+/// A number that is none.
+pub(super) fn setup_limits(settings: &Settings) -> Result<SetupLimits> {
+    let default = SetupLimits::default();
+    let kept_gib = settings.parsed::<u64>("BACKSPACE_PREPARED_GIB")?;
+    Ok(SetupLimits {
+        time_max: seconds(settings, "BACKSPACE_SETUP_TIMEOUT", default.time_max.as_secs())?,
+        kept_bytes_max: kept_gib.map_or(default.kept_bytes_max, |gib| gib.saturating_mul(1 << 30)),
+    })
 }

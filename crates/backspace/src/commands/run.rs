@@ -54,6 +54,10 @@ pub(crate) struct Run {
     /// How far to go
     #[arg(long, value_enum, default_value = "pr")]
     publish: PublishFlag,
+    /// A shell script that sets the project up before the work, or `none` [default: what the repository says, or its
+    /// lock files suggest]
+    #[arg(long, value_name = "CMD")]
+    setup: Option<String>,
     /// A command to run on the finished work; its result stands in the pull request (repeatable)
     #[arg(long = "check", value_name = "CMD")]
     checks: Vec<String>,
@@ -175,6 +179,7 @@ fn body(asked: &Run) -> Result<Value> {
         ("base", &asked.base),
         ("title", &asked.title),
         ("provider", &asked.provider),
+        ("setup", &asked.setup),
     ];
     for (field, text) in texts {
         fields.extend(text.as_ref().map(|text| (field.to_owned(), json!(text))));

@@ -101,6 +101,16 @@ const SETTINGS: &[Setting] = &[
         "none",
         "minutes that any session's agent may work; SANDBOX_TIMEOUT bounds them as well",
     ),
+    plain(
+        "BACKSPACE_SETUP_TIMEOUT",
+        "900",
+        "seconds that all commands of a project's setup may run together",
+    ),
+    plain(
+        "BACKSPACE_PREPARED_GIB",
+        "20",
+        "GiB of disk for what setups made, kept for later sessions; the longest unused goes first, 0 keeps nothing",
+    ),
     plain("BACKSPACE_HOME", "$XDG_STATE_HOME/backspace", "folder of the database, mirrors and base trees"),
     plain("DATABASE_URL", "sqlite: in BACKSPACE_HOME", "`sqlite:PATH`"),
     Setting {

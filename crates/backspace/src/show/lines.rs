@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use events::{CheckPhase, EgressDecided, Entry, Event, LimitReached, Shown, escape_control};
+use events::{
+    CheckPhase, EgressDecided, Entry, Event, LimitReached, Preparation, Shown, TreePrepared, escape_control,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use session::Piece;
 
@@ -89,6 +91,8 @@ fn lines(event: &Event) -> String {
         Event::BaseChosen(chosen) => {
             format!("  {DIM}from{DIM:#} {} {DIM}at {}{DIM:#}", chosen.base, chosen.commit.short())
         }
+        Event::SetupRan(ran) => command(&ran.command, &ran.output, ran.exit_code),
+        Event::TreePrepared(prepared) => prepared_line(prepared),
         Event::SandboxOpened(opened) => {
             let soft = if opened.soft.is_empty() {
                 String::new()
@@ -156,6 +160,16 @@ fn egress(decided: &EgressDecided) -> String {
             format!("  {DIM}reached {host}{often} ({received} KiB received){DIM:#}")
         }
     }
+}
+
+fn prepared_line(prepared: &TreePrepared) -> String {
+    let what = match prepared.how {
+        Preparation::Kept => "prepared, and kept for later sessions",
+        Preparation::ForThisSession => "prepared for this session",
+        Preparation::Reused(_) => "prepared tree reused",
+    };
+    let (entries, mib) = (prepared.entries, prepared.bytes.div_ceil(1 << 20));
+    format!("  {DIM}{what}: {entries} files and folders, {mib} MiB{DIM:#}")
 }
 
 fn tool_lines(tool: &str, shown: &Shown) -> String {

@@ -26,7 +26,7 @@ impl Resolve for OneServer {
 }
 
 /// A way out to `registry.example`, which answers every greeting with `hello`.
-async fn a_way_out(open_for: OpenFor, home: &std::path::Path) -> Egress {
+pub(crate) async fn a_way_out(open_for: OpenFor, home: &std::path::Path) -> Egress {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -52,7 +52,7 @@ async fn a_way_out(open_for: OpenFor, home: &std::path::Path) -> Egress {
 }
 
 /// Asks for a host as tools do, greets it with what a TLS library says, and prints what comes back.
-const REACH: &str = r#"import os, socket, ssl, sys
+pub(crate) const REACH: &str = r#"import os, socket, ssl, sys
 host = sys.argv[1]
 address, port = os.environ["HTTPS_PROXY"].removeprefix("http://").split(":")
 s = socket.create_connection((address, int(port)))

@@ -14,6 +14,7 @@ mod egress;
 mod fallback;
 mod live;
 mod recorded;
+mod setup;
 mod story;
 mod tidy;
 mod tried;

@@ -40,6 +40,7 @@ pub(crate) struct Bent {
     pub(crate) sandbox: sandbox::namespaces::Config,
     pub(crate) policy: sandbox::Policy,
     pub(crate) egress: Option<session::Egress>,
+    pub(crate) setup: session::SetupLimits,
     /// The operator's.
     pub(crate) budget: events::Budget,
     pub(crate) running_max: usize,
@@ -63,6 +64,7 @@ impl Bent {
             policy: sandbox::Policy { work_bytes_max: 256 << 20, ..sandbox::Policy::default() },
             egress: None,
             budget: events::Budget::default(),
+            setup: session::SetupLimits::default(),
             running_max: 4,
         }
     }
@@ -138,6 +140,7 @@ impl World {
             sandbox: sandbox::Config::Namespaces(bent.sandbox),
             policy: bent.policy,
             egress: bent.egress,
+            setup: Some(bent.setup),
             command_timeout: Duration::from_secs(60),
             redactor: Arc::new(Redactor::new([TOKEN])),
             clock: Arc::new(SystemClock),
@@ -239,6 +242,9 @@ impl World {
         if let Some(forge) = &self.forge {
             text = text.replace(&forge.host(), "FORGE");
         }
+        let other =
+            regex::Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
+        let text = other.replace_all(&text, "OTHER").into_owned();
         let mut names = BTreeMap::new();
         let oid = regex::Regex::new(r"\b([0-9a-f]{40}|[0-9a-f]{12})\b").unwrap();
         let text = oid.replace_all(&text, |found: &regex::Captures<'_>| {

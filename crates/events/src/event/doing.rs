@@ -2,7 +2,59 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Oid;
+use crate::{Oid, SessionId};
+
+/// See [`crate::Event::SetupRan`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetupRan {
+    /// The command.
+    pub command: String,
+    /// Who wants it.
+    pub origin: SetupOrigin,
+    /// Its output, bounded.
+    pub output: String,
+    /// Its exit code; `-1` when it was ended.
+    pub exit_code: i32,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// Who wants a project to be set up in a certain way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SetupOrigin {
+    /// Whoever asked for the session.
+    Request,
+    /// The repository, in `.backspace/config.toml` of the base branch.
+    Repository,
+    /// Nobody said so: lock files of the repository are known to be installed like this.
+    Detected,
+}
+
+/// See [`crate::Event::TreePrepared`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TreePrepared {
+    /// How it came about.
+    pub how: Preparation,
+    /// The commands that made it.
+    pub commands: Vec<String>,
+    /// Files, folders and links that it adds to the work tree and the home folder.
+    pub entries: u64,
+    /// Bytes of all its files together.
+    pub bytes: u64,
+}
+
+/// How a prepared tree came about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preparation {
+    /// It was made now, and is kept for later sessions.
+    Kept,
+    /// It was made now, for this session alone.
+    ForThisSession,
+    /// It was made by this session, earlier.
+    Reused(SessionId),
+}
 
 /// See [`crate::Event::FileEdited`].
 #[derive(Debug, Clone, Serialize, Deserialize)]

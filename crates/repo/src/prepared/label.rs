@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use events::SessionId;
 use serde::{Deserialize, Serialize};
 
 use super::PreparedKey;
@@ -22,8 +23,8 @@ pub struct Label {
     pub bytes: u64,
     /// How it holds over other commits; nothing when it does not.
     pub elsewhere: Option<Elsewhere>,
-    /// What its maker says of it, for whoever uses it.
-    pub about: String,
+    /// The session that made it.
+    pub made_by: SessionId,
 }
 
 /// How a prepared tree holds over other commits than the one it was made over.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use events::{Remote, Tenant};
+use events::{Remote, SessionId, Tenant};
 use repo::{
     BaseTree, Elsewhere, Label, Mirror, Place, Prepared, PreparedKey, Repos, Source, Vacancy, Wanted,
 };
@@ -19,7 +19,7 @@ fn wanted(name: &str) -> Wanted {
 }
 
 fn label(bytes: u64) -> Label {
-    Label { entries: 1, bytes, elsewhere: None, about: "by a test".to_owned() }
+    Label { entries: 1, bytes, elsewhere: None, made_by: SessionId::new(1, 2) }
 }
 
 async fn small_world() -> World {

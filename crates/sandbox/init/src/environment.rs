@@ -5,7 +5,7 @@ use std::io;
 
 /// What every sandbox has. Nothing pages or asks: nobody could answer.
 const FIXED: &[(&str, &str)] = &[
-    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("PATH", backspace_init::protocol::PATH),
     ("HOME", backspace_init::protocol::HOME),
     ("USER", "agent"),
     ("LOGNAME", "agent"),

@@ -12,6 +12,9 @@ pub const HOME: &str = "/home/agent";
 /// Where the host's sockets stand inside, each by the number of its port.
 pub const RELAYS: &str = "/run/relays";
 
+/// Where commands look for programs, unless they are given another path.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Longer frames are refused by both sides: room for the largest file that a tool writes, and for its old content.
 pub const FRAME_BYTES_MAX: usize = 32 << 20;
 

@@ -33,7 +33,7 @@ pub(crate) fn catalogue() -> Vec<Kind> {
         with::<fields::Edit<'_>>("Tool: Edit", "One passage of a file was replaced, exactly as told."),
         with::<fields::Bash<'_>>(
             "Tool: Bash",
-            "A command was run: the agent's in the sandbox, or git by the service itself.",
+            "A command was run: the agent's in the sandbox, one that sets the project up, or git by the service itself.",
         ),
         with::<fields::Tool<'_>>("Tool: NAME", "Any other tool was called, or a call was refused."),
         with::<fields::Check<'_>>("Check", "A check was run."),

@@ -59,7 +59,8 @@ pub(crate) struct Status<'a> {
 pub(crate) struct Progress {
     /// How much is behind, in per cent; a rough figure.
     pub(crate) progress: u8,
-    /// The step: `preflight`, `checkout`, `provision`, `work`, `check`, `publish`, `teardown`.
+    /// The step: `preflight`, `checkout`, `setup`, `provision`, `work`, `check`, `publish`,
+    /// `teardown`.
     pub(crate) step: &'static str,
 }
 
@@ -110,7 +111,7 @@ pub(crate) struct Edit<'a> {
     pub(crate) r#match: &'a str,
 }
 
-/// A command was run, by the agent in its sandbox or, for git, by the service itself.
+/// A command was run, by the agent in its sandbox, by the project's setup before it or, for git, by the service itself.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Bash<'a> {
     /// The command; never a credential.

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use events::{
-    AttemptStarted, BaseChosen, BranchPushed, CancelRequested, CommitMade, LimitReached, PullRequestOpened,
-    SandboxOpened, SessionId, SessionRequested, StepStarted, Target, Whose,
+    AttemptStarted, BaseChosen, BranchPushed, CancelRequested, CommitMade, LimitReached, Preparation,
+    PullRequestOpened, SandboxOpened, SessionId, SessionRequested, StepStarted, Target, TreePrepared, Whose,
 };
 
 use super::Parts;
@@ -29,6 +29,19 @@ pub(super) fn base(chosen: &BaseChosen) -> Parts<'_> {
     let (branch, commit) = (chosen.base.as_str(), chosen.commit.as_str());
     let fields = Status { branch: Some(branch), commit: Some(commit), session_id: None };
     status(format!("Starting from {branch} at {commit}"), fields)
+}
+
+pub(super) fn prepared(prepared: &TreePrepared) -> Parts<'_> {
+    let holds = format!("{} files and folders, {} MiB", prepared.entries, prepared.bytes.div_ceil(1 << 20));
+    let by = prepared.commands.join("`, `");
+    let message = match &prepared.how {
+        Preparation::Kept => format!("Prepared by `{by}`: {holds}, kept for later sessions"),
+        Preparation::ForThisSession => format!("Prepared by `{by}`: {holds}, for this session alone"),
+        Preparation::Reused(session) => {
+            format!("Prepared tree reused: {holds}, made by `{by}` in session {session}")
+        }
+    };
+    status(message, Status::default())
 }
 
 pub(super) fn sandbox(opened: &SandboxOpened) -> Parts<'_> {

@@ -26,6 +26,16 @@ fn beginning() -> Vec<Event> {
             duration_ms: 9,
         }),
         Event::BaseChosen(BaseChosen { remote: request().remote, base: main, commit: oid("a") }),
+        Event::SetupRan(SetupRan {
+            command: "npm ci".into(),
+            origin: SetupOrigin::Detected,
+            output: "added 7 packages\n".into(),
+            exit_code: 0,
+            duration_ms: 900,
+        }),
+        prepared(Preparation::Kept),
+        prepared(Preparation::ForThisSession),
+        prepared(Preparation::Reused(SessionId::new(1, 2))),
         Event::SandboxOpened(SandboxOpened {
             backend: "namespaces".into(),
             enforced: vec!["no network".into(), "no capabilities".into()],
@@ -39,6 +49,10 @@ fn beginning() -> Vec<Event> {
             known: vec![],
         }),
     ]
+}
+
+fn prepared(how: Preparation) -> Event {
+    Event::TreePrepared(TreePrepared { how, commands: vec!["npm ci".into()], entries: 70, bytes: 3 << 20 })
 }
 
 /// Asking the model, and what may go wrong.
@@ -198,6 +212,7 @@ fn request() -> Request {
         provider: None,
         model: None,
         publish: Publish::Pr,
+        setup: SetupWish::AsFound,
         checks: vec![],
         budget: Budget::default(),
     }

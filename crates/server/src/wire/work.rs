@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use events::{
     CheckPhase, CheckRan, Compacted, ContextCompacted, EgressDecided, FileEdited, GitRan, ModelReplied,
-    ModelRetried, ModelSwitched, ReplyLost, Shown, ToolFinished,
+    ModelRetried, ModelSwitched, ReplyLost, SetupRan, Shown, ToolFinished,
 };
 
 use super::fields::{Bash, Check, Edit, Fields, Plan, PlanStep, Read, Search, Status, Tokens, Tool, Usage};
@@ -54,6 +54,11 @@ pub(super) fn compacted(compacted: &ContextCompacted) -> Parts<'_> {
 }
 
 pub(super) fn git(ran: &GitRan) -> Parts<'_> {
+    let (command, output, exit_code) = (&*ran.command, &*ran.output, ran.exit_code);
+    bash(Bash { command, output, exit_code, duration_ms: ran.duration_ms })
+}
+
+pub(super) fn setup(ran: &SetupRan) -> Parts<'_> {
     let (command, output, exit_code) = (&*ran.command, &*ran.output, ran.exit_code);
     bash(Bash { command, output, exit_code, duration_ms: ran.duration_ms })
 }

@@ -170,6 +170,7 @@ async fn ports(home: PathBuf, gate: Arc<Semaphore>) -> Ports {
         sandbox: sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
         policy: sandbox::Policy::default(),
         egress: None,
+        setup: Some(session::SetupLimits::default()),
         command_timeout: Duration::from_secs(1),
         redactor: Arc::new(Redactor::new([SECRET])),
         clock: Arc::new(SystemClock),

@@ -15,6 +15,7 @@ fn request(prompt: &str) -> Request {
         provider: None,
         model: None,
         publish: events::Publish::Pr,
+        setup: events::SetupWish::AsFound,
         checks: Vec::new(),
         budget: events::Budget::default(),
     }

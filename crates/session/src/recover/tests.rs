@@ -132,6 +132,7 @@ impl World {
             sandbox: sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
             policy: sandbox::Policy::default(),
             egress: None,
+            setup: Some(crate::SetupLimits::default()),
             command_timeout: Duration::from_secs(60),
             redactor: Arc::new(Redactor::new(["secret"])),
             clock: Arc::new(SystemClock),
@@ -210,6 +211,7 @@ fn request(remote: Remote) -> Request {
         provider: None,
         model: None,
         publish: Publish::Pr,
+        setup: events::SetupWish::AsFound,
         checks: Vec::new(),
         budget: Budget::default(),
     }

@@ -17,7 +17,7 @@ use super::reach::reach;
 use super::sandbox::PlayedSandbox;
 use super::{Inside, ReplayError, Stage, tape};
 use crate::recording::Recording;
-use crate::{Forges, Identity, LocalShelf, Ports, Provider, Providers};
+use crate::{Forges, Identity, LocalShelf, Ports, Provider, Providers, SetupLimits};
 
 /// The provider that a request is said to ask for, when it asked for none.
 const PROVIDER: &str = "recording";
@@ -32,9 +32,9 @@ pub(super) async fn ports(
     let repos = Repos::open(stage.home.join("repos")).await?;
     let planted = plant(recording, &stage, &repos, &told).await?;
     let repos = repos.placing(told.remote.clone(), &planted);
-    let (sandbox, policy) = match stage.inside {
-        Inside::Sandbox(around) => (around.config, around.policy),
-        Inside::Recording => (played_sandbox(&planted, entries, &told).await?, Policy::default()),
+    let (sandbox, policy, setup) = match stage.inside {
+        Inside::Sandbox(around) => (around.config, around.policy, Some(SetupLimits::default())),
+        Inside::Recording => (played_sandbox(&planted, entries, &told).await?, Policy::default(), None),
     };
     let forge = PlayedForge::new(planted, told.remote.clone(), told.base.clone(), entries);
     let forge: Arc<dyn forge::Forge> = Arc::new(forge);
@@ -62,6 +62,7 @@ pub(super) async fn ports(
         sandbox,
         policy: Policy { lifetime: Duration::from_secs(lifetime_s), ..policy },
         egress: None,
+        setup,
         command_timeout: Duration::from_secs(command_timeout_s),
         redactor: Arc::new(Redactor::default()),
         clock: Arc::new(PlayedClock::new(told.begun_us, recording.session)),

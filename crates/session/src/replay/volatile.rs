@@ -94,6 +94,9 @@ pub(super) enum Exact {
     Passed,
 }
 
+/// What the agent finds is compared, and what it is told.
+const SETUP: &str = "an earlier session may have set the project up already";
+
 pub(super) const EVENTS: &[Passed] = &[
     Passed {
         kind: "git_ran",
@@ -105,6 +108,10 @@ pub(super) const EVENTS: &[Passed] = &[
         only: Some(("command", "git fetch")),
         why: "what is fetched depends on what the mirror had",
     },
+    Passed { kind: "setup_ran", only: None, why: SETUP },
+    Passed { kind: "tree_prepared", only: None, why: SETUP },
+    Passed { kind: "step_started", only: Some(("step", "setup")), why: SETUP },
+    Passed { kind: "warned", only: Some(("code", "setup_")), why: SETUP },
     Passed { kind: "egress_decided", only: None, why: "a replay has no way out of its sandbox" },
     Passed {
         kind: "warned",
@@ -200,6 +207,13 @@ pub(super) const OUTPUTS: &[Output] = &[
         when: When::Always,
         exact: Exact::Compared,
         why: "names of temporary files by mktemp and Python",
+    },
+    Output {
+        pattern: r"\n<setup>\n[\s\S]*?\n</setup>\n",
+        instead: "",
+        when: When::NoSandbox,
+        exact: Exact::Passed,
+        why: "nothing is set up where nothing is run",
     },
     Output {
         pattern: r"(\n\[note: [^\n]*\])+$",

@@ -97,6 +97,20 @@ fn dollars_are_refused_where_nobody_knows_the_price() {
 }
 
 #[test]
+fn a_setup_is_a_script_or_none() {
+    let setup = |setup: serde_json::Value| {
+        let body = serde_json::json!({ "repoUrl": "https://github.com/o/n", "prompt": "p", "setup": setup });
+        parse(body.to_string().as_bytes(), &rules()).map(|request| request.setup)
+    };
+    assert_eq!(setup(serde_json::Value::Null), Ok(SetupWish::AsFound));
+    assert_eq!(setup("none".into()), Ok(SetupWish::Off));
+    assert_eq!(setup("npm ci\nnpm run build".into()), Ok(SetupWish::Script("npm ci\nnpm run build".into())));
+    for bad in ["".into(), "a\0b".into(), "x".repeat(8_001).into(), serde_json::json!(["npm ci"])] {
+        assert!(matches!(setup(bad), Err(RequestError::Fields(errors)) if errors[0].field == "setup"));
+    }
+}
+
+#[test]
 fn an_unknown_provider_is_answered_with_the_known_ones() {
     let body = r#"{"repoUrl":"https://github.com/o/n","prompt":"p","ai_provider":"abacus"}"#;
     let errors = fields(body);

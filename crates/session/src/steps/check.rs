@@ -3,6 +3,7 @@
 use events::{CheckPhase, CheckRan, Event, Step};
 use sandbox::{Command, Ended, Sandbox};
 
+use super::Checkout;
 use crate::failure::{self, Stopped};
 use crate::run::Story;
 
@@ -10,14 +11,15 @@ use crate::run::Story;
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 
 /// A check that fails stops nothing: its result stands in the pull request.
-pub(crate) async fn check(story: &Story, sandbox: &dyn Sandbox) -> Result<(), Stopped> {
+pub(crate) async fn check(story: &Story, checkout: &Checkout, sandbox: &dyn Sandbox) -> Result<(), Stopped> {
     const STEP: Step = Step::Check;
-    if story.request.checks.is_empty() {
+    let checks = checkout.checks(&story.request);
+    if checks.is_empty() {
         return Ok(());
     }
     story.still_wanted()?;
     story.begin(STEP, "Running the checks").await?;
-    for command in &story.request.checks {
+    for command in checks {
         let script = Command {
             script: command.clone(),
             timeout: story.ports.command_timeout,

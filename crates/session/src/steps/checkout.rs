@@ -1,6 +1,6 @@
 //! Fetches the repository and lays out the base tree.
 
-use events::{BaseChosen, Branch, Event, Failure, FailureCode, GitRan, Oid, Step};
+use events::{BaseChosen, Branch, Event, Failure, FailureCode, GitRan, Oid, Request, Step};
 use repo::{BaseTree, Mirror, Ran, Source};
 
 use super::Place;
@@ -17,6 +17,13 @@ pub(crate) struct Checkout {
     pub(crate) tree: BaseTree,
     /// What the repository asks for.
     pub(crate) config: RepositoryConfig,
+}
+
+impl Checkout {
+    /// The commands to run on the finished work: those that were asked for, else those that the repository names.
+    pub(crate) fn checks<'a>(&'a self, request: &'a Request) -> &'a [String] {
+        if request.checks.is_empty() { &self.config.checks } else { &request.checks }
+    }
 }
 
 pub(crate) async fn checkout(story: &Story, place: &Place) -> Result<Checkout, Failure> {

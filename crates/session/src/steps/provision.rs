@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use events::{Event, Failure, SandboxOpened, Step};
-use sandbox::{Sandbox, Tree};
+use sandbox::{Policy, Sandbox, Tree};
 
-use super::Checkout;
+use super::{Checkout, Ground};
 use crate::failure;
 use crate::guarded::Guarded;
 use crate::run::Story;
 
-pub(crate) async fn provision(story: &Story, checkout: &Checkout) -> Result<Arc<dyn Sandbox>, Failure> {
+pub(crate) async fn provision(
+    story: &Story,
+    checkout: &Checkout,
+    ground: &Ground,
+) -> Result<Arc<dyn Sandbox>, Failure> {
     const STEP: Step = Step::Provision;
     story.begin(STEP, "Opening a sandbox").await?;
-    let tree = Tree::of(checkout.tree.layers.clone());
-    let sandbox = open(story, &tree).await.map_err(|error| failure::of_sandbox(STEP, &error))?;
-    let sandbox: Arc<dyn Sandbox> = Arc::new(Guarded::new(sandbox, story.journal.clone()));
+    let mut policy = policy(story, checkout);
+    ground.show_programs(&mut policy.environment);
+    let sandbox = open(story, STEP, &ground.tree(checkout), &policy).await?;
     let terms = sandbox.terms();
     let opened = SandboxOpened {
         backend: terms.backend.to_owned(),
@@ -29,13 +33,36 @@ pub(crate) async fn provision(story: &Story, checkout: &Checkout) -> Result<Arc<
     Ok(sandbox)
 }
 
-/// Opens the way out that the policy names before the sandbox that has it.
-async fn open(story: &Story, tree: &Tree) -> Result<Arc<dyn Sandbox>, sandbox::Error> {
+/// What a sandbox of the session may use: as the operator says, with the variables that the repository asks for.
+pub(super) fn policy(story: &Story, checkout: &Checkout) -> Policy {
+    let mut policy = story.ports.policy.clone();
+    let is_operators = |name: &String| story.ports.policy.environment.iter().any(|(other, _)| other == name);
+    let asked = checkout.config.env.iter().filter(|(name, _)| !is_operators(name));
+    policy.environment.extend(asked.cloned());
+    policy
+}
+
+/// Opens a sandbox in `step`, with the way out that the operator allows.
+pub(super) async fn open(
+    story: &Story,
+    step: Step,
+    tree: &Tree,
+    policy: &Policy,
+) -> Result<Arc<dyn Sandbox>, Failure> {
+    let sandbox = open_with_way_out(story, tree, policy).await;
+    let sandbox = sandbox.map_err(|error| failure::of_sandbox(step, &error))?;
+    Ok(Arc::new(Guarded::new(sandbox, story.journal.clone())))
+}
+
+/// Opens the way out that the operator allows before the sandbox that has it.
+async fn open_with_way_out(
+    story: &Story,
+    tree: &Tree,
+    policy: &Policy,
+) -> Result<Arc<dyn Sandbox>, sandbox::Error> {
     let (ports, way_out) = (&story.ports, &story.journal.way_out);
-    let Some(egress) = &ports.egress else {
-        return sandbox::open(&ports.sandbox, tree, &ports.policy).await;
-    };
-    let policy = way_out.open(egress, &ports.policy)?;
+    let Some(egress) = &ports.egress else { return sandbox::open(&ports.sandbox, tree, policy).await };
+    let policy = way_out.open(egress, policy)?;
     let opened = sandbox::open(&ports.sandbox, tree, &policy).await;
     if opened.is_err() {
         // Nobody was inside who could have asked for anything.

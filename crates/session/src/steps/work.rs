@@ -8,7 +8,7 @@ use agent::{Bench, Brief, Instructions, Limits, Stop};
 use events::{Bounds, Failure, FailureCode, Limit, Oid, Outcome, Step, Whose};
 use sandbox::Sandbox;
 
-use super::Checkout;
+use super::{Checkout, Ground};
 use crate::contents::Keeper;
 use crate::failure;
 use crate::prices;
@@ -35,6 +35,7 @@ pub(crate) struct Worked {
 pub(crate) async fn work(
     story: &Story,
     checkout: &Checkout,
+    ground: &Ground,
     sandbox: &dyn Sandbox,
 ) -> Result<Worked, Failure> {
     const STEP: Step = Step::Work;
@@ -70,9 +71,9 @@ pub(crate) async fn work(
         command_timeout: story.ports.command_timeout,
     };
     let policy = &story.ports.policy;
-    let time = agent_time(policy.lifetime, story.ports.command_timeout, request.checks.len());
+    let time = agent_time(policy.lifetime, story.ports.command_timeout, checkout.checks(request).len());
     let limits = Limits::starting_now(bounds, time);
-    let stop = agent::work(&brief(story, checkout), &bench, &limits).await;
+    let stop = agent::work(&brief(story, checkout, ground), &bench, &limits).await;
     let tree = keeper.close().await;
     let stop = stop.map_err(|error| failure::of_agent(&error))?;
     let tree = tree.map_err(|what| {
@@ -135,7 +136,7 @@ fn agent_time(lifetime: Duration, command_timeout: Duration, checks: usize) -> D
 }
 
 /// What the agent is told.
-fn brief(story: &Story, checkout: &Checkout) -> Brief {
+fn brief(story: &Story, checkout: &Checkout, ground: &Ground) -> Brief {
     // The lowest layer is the checkout; what lies over it is the throw-away `.git`.
     let root = checkout.tree.layers.last();
     let masked = |text: &str| story.ports.redactor.mask_held(text).into_owned();
@@ -145,6 +146,7 @@ fn brief(story: &Story, checkout: &Checkout) -> Brief {
         repository: checkout.source.remote.to_text(),
         base: checkout.base.to_string(),
         top_level: root.map(|root| top_level(root)).unwrap_or_default(),
+        setup: ground.told.as_deref().map(masked),
         instructions: instructions.map(|it| Instructions { text: masked(&it.text), ..it }),
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn requested(name: &str, prompt: &str) -> NewEntry {
         provider: None,
         model: None,
         publish: Publish::Pr,
+        setup: events::SetupWish::AsFound,
         checks: vec![],
         budget: Budget::default(),
     };

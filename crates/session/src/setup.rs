@@ -1,0 +1,163 @@
+//! Decides how a project is set up before the agent works, and what that depends on.
+
+mod known;
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use events::{SetupOrigin, SetupWish};
+use repo::{BaseTree, NamedFile, PreparedKey, Wanted};
+use sandbox::Inside;
+
+use crate::repository_config::RepositoryConfig;
+use known::{KNOWN, Known, OTHER_PROGRAMS};
+
+pub(crate) use known::is_dependency_folder;
+
+/// Raised when what a prepared tree of the same name holds has changed.
+const FORMAT: &str = "1";
+/// A project with more files of the names that an installation reads is looked at for one commit alone.
+const READ_FILES_MAX: usize = 500;
+/// A longer file of such a name is taken for one that says anything.
+const READ_BYTES_MAX: u64 = 1 << 20;
+
+/// How a project is set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recipe {
+    pub(crate) origin: SetupOrigin,
+    /// Shell scripts, one after the other.
+    pub(crate) commands: Vec<String>,
+}
+
+/// What was decided.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Decided {
+    pub(crate) recipe: Option<Recipe>,
+    /// What a lock file suggests and cannot be done, each in a sentence for the user.
+    pub(crate) passed_over: Vec<String>,
+}
+
+/// Whether commands of a setup can reach anything outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outside {
+    InReach,
+    OutOfReach,
+}
+
+/// The programs whose presence and version matter, without repetition.
+pub(crate) fn programs() -> Vec<&'static str> {
+    let known = KNOWN.iter().flat_map(|known| known.programs);
+    let mut names: Vec<&str> = known.chain(OTHER_PROGRAMS).copied().collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// How the project at `root` is set up: as `wish` says, else as its repository says, else as its lock files suggest.
+pub(crate) fn decide(
+    wish: &SetupWish,
+    config: &RepositoryConfig,
+    root: &Path,
+    inside: &Inside,
+    outside: Outside,
+) -> Decided {
+    let asked = |origin, commands: Vec<String>| Decided {
+        recipe: (!commands.is_empty()).then_some(Recipe { origin, commands }),
+        passed_over: Vec::new(),
+    };
+    match (wish, &config.setup) {
+        (SetupWish::Off, _) => Decided::default(),
+        (SetupWish::Script(script), _) => asked(SetupOrigin::Request, vec![script.clone()]),
+        (SetupWish::AsFound, Some(commands)) => asked(SetupOrigin::Repository, commands.clone()),
+        (SetupWish::AsFound, None) => detect(root, inside, outside),
+    }
+}
+
+fn detect(root: &Path, inside: &Inside, outside: Outside) -> Decided {
+    let suggested = known::suggested(root, |name| inside.has(name));
+    let without_programs = suggested.without_programs.iter().map(|known| {
+        let Known { lock_file, command, programs, .. } = known;
+        let programs = programs.join("` and `");
+        format!("{lock_file} suggests `{command}`, but there is no `{programs}` in sandboxes here (BACKSPACE_TOOLS)")
+    });
+    if outside == Outside::OutOfReach {
+        // It would only wait for an answer that cannot come.
+        let ways = suggested.ways.iter().map(|Known { lock_file, command, .. }| {
+            format!(
+                "{lock_file} suggests `{command}`, which needs a way out of the sandbox (BACKSPACE_EGRESS)"
+            )
+        });
+        return Decided { recipe: None, passed_over: ways.chain(without_programs).collect() };
+    }
+    let commands: Vec<String> = suggested.ways.iter().map(|known| known.command.to_owned()).collect();
+    let recipe = Recipe { origin: SetupOrigin::Detected, commands };
+    Decided {
+        passed_over: without_programs.collect(),
+        recipe: (!recipe.commands.is_empty()).then_some(recipe),
+    }
+}
+
+/// Where a recipe is followed.
+pub(crate) struct Surroundings<'a> {
+    /// What the sandbox shows of the machine.
+    pub(crate) inside: &'a Inside,
+    /// The environment of commands.
+    pub(crate) environment: &'a [(String, String)],
+    /// The hosts that commands may reach: some setups take what they get.
+    pub(crate) hosts: Vec<String>,
+    /// The branch that the session starts from: whoever may write to another one must not decide what is found here.
+    pub(crate) branch: &'a str,
+}
+
+/// What decides what `recipe` adds to `base`.
+///
+/// # Errors
+/// When the base cannot be read.
+pub(crate) async fn wanted(
+    recipe: &Recipe,
+    base: &BaseTree,
+    surroundings: &Surroundings<'_>,
+) -> Result<Wanted, repo::Error> {
+    let mut parts = vec![FORMAT.to_owned(), recipe.commands.len().to_string()];
+    parts.extend(recipe.commands.iter().cloned());
+    parts.extend(surroundings.inside.identity());
+    parts.extend(surroundings.environment.iter().map(|(name, value)| format!("{name}={value}")));
+    parts.push("hosts".to_owned());
+    parts.extend(surroundings.hosts.iter().cloned());
+    let here = PreparedKey::of(parts.iter().map(String::as_str).chain(["commit", base.commit.as_str()]));
+    let elsewhere = read_files(recipe, base).await?.map(|files| {
+        parts.extend(["branch".to_owned(), surroundings.branch.to_owned()]);
+        let files = files.iter().flat_map(|file| [file.path.clone(), file.oid.as_str().as_bytes().to_vec()]);
+        PreparedKey::of(parts.into_iter().map(String::into_bytes).chain(files))
+    });
+    Ok(Wanted { here, elsewhere })
+}
+
+/// The files that alone decide what `recipe` adds; nothing when it may read anything.
+async fn read_files(recipe: &Recipe, base: &BaseTree) -> Result<Option<Vec<NamedFile>>, repo::Error> {
+    let find =
+        |command: &String| KNOWN.iter().find(|known| known.command == *command && !known.reads.is_empty());
+    let Some(ways) = recipe.commands.iter().map(find).collect::<Option<Vec<_>>>() else { return Ok(None) };
+    let names: Vec<&str> = ways.iter().flat_map(|known| known.reads).copied().collect();
+    let files = base.named(&names).await?;
+    let Some(root) = base.layers.last() else { return Ok(None) };
+    let reads_more = |file: &NamedFile| {
+        let unless = ways.iter().flat_map(|known| known.unless);
+        !file.is_file
+            || unless.filter(|(name, _)| file.is_named(name)).any(|(_, texts)| says(root, file, texts))
+    };
+    Ok((files.len() <= READ_FILES_MAX && !files.iter().any(reads_more)).then_some(files))
+}
+
+/// Whether a file of the base holds one of `texts`. git has checked it out: no part of its path is a link.
+fn says(root: &Path, file: &NamedFile, texts: &[&str]) -> bool {
+    let path = root.join(std::ffi::OsStr::from_bytes(&file.path));
+    let small = fs::symlink_metadata(&path).is_ok_and(|it| it.is_file() && it.len() <= READ_BYTES_MAX);
+    let Some(content) = small.then(|| fs::read(&path).ok()).flatten() else { return true };
+    let lines = format!("\n{}", String::from_utf8_lossy(&content));
+    texts.iter().any(|text| lines.contains(text))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,311 @@
+//! How projects are set up by their lock files, and what each way of it reads and adds.
+
+use std::path::Path;
+
+/// A way to install a project's dependencies that is known by its lock file.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Of several ways with one of these, the first one that fits is taken.
+    pub(super) ecosystem: &'static str,
+    /// The file at the root of the repository that suggests it.
+    pub(super) lock_file: &'static str,
+    /// Another file that must be there.
+    pub(super) beside: Option<&'static str>,
+    /// The programs without which it cannot be done.
+    pub(super) programs: &'static [&'static str],
+    /// What does it. It installs what the lock file says and nothing newer.
+    pub(super) command: &'static str,
+    /// The names of all files, wherever they stand, that decide what is installed. Empty when it reads the project's
+    /// own code: then what it adds holds for one commit alone.
+    pub(super) reads: &'static [&'static str],
+    /// Texts in files of that name with which it reads more than `reads`: the project's own scripts, patches, paths.
+    pub(super) unless: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// Scripts of the project's own that an installation runs.
+const NODE_SCRIPTS: &[&str] = &[
+    "\"preinstall\"",
+    "\"install\"",
+    "\"postinstall\"",
+    "\"prepublish\"",
+    "\"preprepare\"",
+    "\"prepare\"",
+    "\"postprepare\"",
+    "\"patchedDependencies\"",
+];
+/// The project's own code is built, and its version may come from anywhere.
+const PYTHON_DYNAMIC: &[&str] = &["dynamic"];
+/// Options, paths and files; each line begins after a line break.
+const PIP_OPTIONS: &[&str] = &["\n-", "\n.", "\n/", "\n\t", "\n ", "file:"];
+
+/// All of them, the preferred ones first.
+pub(super) const KNOWN: &[Known] = &[
+    Known {
+        ecosystem: "node",
+        lock_file: "pnpm-lock.yaml",
+        beside: None,
+        programs: &["pnpm"],
+        command: "pnpm install --frozen-lockfile",
+        reads: &["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", ".npmrc", ".pnpmfile.cjs"],
+        unless: &[("package.json", NODE_SCRIPTS), ("pnpm-workspace.yaml", &["patchedDependencies"])],
+    },
+    Known {
+        ecosystem: "node",
+        lock_file: "yarn.lock",
+        // The settings of yarn 2 and later, which knows the option by another name.
+        beside: Some(".yarnrc.yml"),
+        programs: &["yarn"],
+        command: "yarn install --immutable",
+        reads: &[],
+        unless: &[],
+    },
+    Known {
+        ecosystem: "node",
+        lock_file: "yarn.lock",
+        beside: None,
+        programs: &["yarn"],
+        command: "yarn install --frozen-lockfile --non-interactive",
+        reads: &["package.json", "yarn.lock", ".npmrc", ".yarnrc"],
+        unless: &[("package.json", NODE_SCRIPTS)],
+    },
+    Known {
+        ecosystem: "node",
+        lock_file: "package-lock.json",
+        beside: None,
+        programs: &["npm"],
+        command: "npm ci",
+        reads: &["package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc", "binding.gyp"],
+        unless: &[("package.json", NODE_SCRIPTS), ("binding.gyp", &[""])],
+    },
+    Known {
+        ecosystem: "python",
+        lock_file: "uv.lock",
+        beside: None,
+        programs: &["uv"],
+        command: "uv sync --frozen",
+        reads: &["pyproject.toml", "uv.lock", "uv.toml", ".python-version", "setup.py", "setup.cfg"],
+        unless: &[("pyproject.toml", PYTHON_DYNAMIC), ("setup.py", &[""])],
+    },
+    Known {
+        ecosystem: "python",
+        lock_file: "poetry.lock",
+        beside: None,
+        programs: &["poetry"],
+        command: "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --no-interaction",
+        reads: &["pyproject.toml", "poetry.lock", "poetry.toml", "setup.py", "setup.cfg"],
+        unless: &[("pyproject.toml", PYTHON_DYNAMIC), ("setup.py", &[""])],
+    },
+    Known {
+        ecosystem: "python",
+        lock_file: "requirements.txt",
+        beside: None,
+        // Debian's Python brings no pip for its environments; its pip installs into them.
+        programs: &["python3", "pip3"],
+        command: "python3 -m venv --without-pip .venv && \
+                  pip3 --python .venv/bin/python install --requirement requirements.txt",
+        reads: &["requirements.txt", "pip.conf"],
+        unless: &[("requirements.txt", PIP_OPTIONS)],
+    },
+    Known {
+        ecosystem: "python",
+        lock_file: "requirements.txt",
+        beside: None,
+        programs: &["python3"],
+        command: "python3 -m venv .venv && .venv/bin/pip install --requirement requirements.txt",
+        reads: &["requirements.txt", "pip.conf"],
+        unless: &[("requirements.txt", PIP_OPTIONS)],
+    },
+    Known {
+        ecosystem: "rust",
+        lock_file: "Cargo.lock",
+        beside: None,
+        programs: &["cargo"],
+        command: "cargo fetch --locked",
+        reads: &["Cargo.toml", "Cargo.lock", "config.toml", "rust-toolchain", "rust-toolchain.toml"],
+        unless: &[],
+    },
+    Known {
+        ecosystem: "go",
+        lock_file: "go.sum",
+        beside: None,
+        programs: &["go"],
+        command: "go mod download",
+        reads: &["go.mod", "go.sum", "go.work", "go.work.sum"],
+        unless: &[],
+    },
+    Known {
+        ecosystem: "jvm",
+        lock_file: "pom.xml",
+        beside: None,
+        programs: &["mvn"],
+        command: "mvn --batch-mode --quiet dependency:go-offline",
+        reads: &["pom.xml", "maven.config", "extensions.xml", "jvm.config", "settings.xml"],
+        unless: &[],
+    },
+    // A build script is a program: only a build tells what it wants.
+    Known {
+        ecosystem: "jvm",
+        lock_file: "build.gradle",
+        beside: None,
+        programs: &["gradle"],
+        command: "gradle --no-daemon --quiet testClasses",
+        reads: &[],
+        unless: &[],
+    },
+    Known {
+        ecosystem: "jvm",
+        lock_file: "build.gradle.kts",
+        beside: None,
+        programs: &["gradle"],
+        command: "gradle --no-daemon --quiet testClasses",
+        reads: &[],
+        unless: &[],
+    },
+    Known {
+        ecosystem: "ruby",
+        lock_file: "Gemfile.lock",
+        beside: None,
+        programs: &["bundle"],
+        command: "bundle config set --local path vendor/bundle && bundle install",
+        reads: &["Gemfile", "Gemfile.lock", ".ruby-version", ".tool-versions"],
+        unless: &[("Gemfile", &["gemspec", "path", "eval", "load", "require", "read"])],
+    },
+    Known {
+        ecosystem: "php",
+        lock_file: "composer.lock",
+        beside: None,
+        programs: &["composer"],
+        command: "composer install --no-interaction --no-progress",
+        reads: &["composer.json", "composer.lock", "auth.json"],
+        unless: &[("composer.json", &["\"scripts\"", "\"classmap\"", "\"path\""])],
+    },
+];
+
+/// Programs beside those of [`KNOWN`] whose versions matter to what a setup makes.
+pub(super) const OTHER_PROGRAMS: &[&str] = &[
+    "node",
+    "ruby",
+    "php",
+    "java",
+    "rustc",
+    "cc",
+    "c++",
+    "ld",
+    "make",
+    "cmake",
+    "pkg-config",
+    "git",
+    "bash",
+];
+
+/// The folders that installations add to a work tree. They hold none of the project's own code.
+const DEPENDENCY_FOLDERS: &[&str] = &["node_modules", ".venv", "vendor", "vendor/bundle", ".bundle"];
+
+/// What the lock files at the root of a repository suggest.
+#[derive(Debug, Default)]
+pub(super) struct Suggested {
+    /// What can be done.
+    pub(super) ways: Vec<&'static Known>,
+    /// What cannot, for want of programs inside.
+    pub(super) without_programs: Vec<&'static Known>,
+}
+
+/// Looks for lock files at `root`, where programs of the names that `has` stand inside.
+pub(super) fn suggested(root: &Path, has: impl Fn(&str) -> bool) -> Suggested {
+    let mut suggested = Suggested::default();
+    let is_there = |name: &str| std::fs::symlink_metadata(root.join(name)).is_ok_and(|it| it.is_file());
+    for known in KNOWN {
+        let is_taken = |way: &&Known| way.ecosystem == known.ecosystem;
+        if !is_there(known.lock_file)
+            || !known.beside.is_none_or(is_there)
+            || suggested.ways.iter().any(is_taken)
+        {
+            continue;
+        }
+        if known.programs.iter().all(|program| has(program)) {
+            suggested.ways.push(known);
+        } else {
+            suggested.without_programs.push(known);
+        }
+    }
+    let done = |known: &&Known| suggested.ways.iter().any(|way| way.ecosystem == known.ecosystem);
+    suggested.without_programs.retain(|known| !done(known));
+    suggested.without_programs.dedup_by_key(|known| known.ecosystem);
+    suggested
+}
+
+/// Whether `path` is a folder of dependencies, wherever it stands.
+pub(crate) fn is_dependency_folder(path: &str) -> bool {
+    DEPENDENCY_FOLDERS
+        .iter()
+        .any(|name| path.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suggests(files: &[&str], programs: &[&str]) -> (Vec<&'static str>, Vec<&'static str>) {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            std::fs::write(root.path().join(file), "").unwrap();
+        }
+        let suggested = suggested(root.path(), |name| programs.contains(&name));
+        let commands = suggested.ways.iter().map(|known| known.command);
+        (commands.collect(), suggested.without_programs.iter().map(|known| known.lock_file).collect())
+    }
+
+    #[test]
+    fn each_ecosystem_is_set_up_once_by_the_preferred_way_whose_programs_are_there() {
+        let files = ["pnpm-lock.yaml", "package-lock.json", "requirements.txt", "Cargo.lock"];
+        assert_eq!(
+            suggests(&files, &["npm", "python3", "cargo"]),
+            (
+                vec![
+                    "npm ci",
+                    "python3 -m venv .venv && .venv/bin/pip install --requirement requirements.txt",
+                    "cargo fetch --locked"
+                ],
+                vec![]
+            )
+        );
+        let (commands, without) = suggests(&files, &["pnpm", "npm", "pip3", "python3"]);
+        assert_eq!(commands[0], "pnpm install --frozen-lockfile");
+        assert!(commands[1].starts_with("python3 -m venv --without-pip .venv && pip3 "), "{commands:?}");
+        assert_eq!(without, ["Cargo.lock"]);
+        assert_eq!(suggests(&files, &[]).1, ["pnpm-lock.yaml", "requirements.txt", "Cargo.lock"]);
+        assert_eq!(
+            suggests(&["yarn.lock"], &["yarn"]).0,
+            ["yarn install --frozen-lockfile --non-interactive"]
+        );
+        assert_eq!(suggests(&["yarn.lock", ".yarnrc.yml"], &["yarn"]).0, ["yarn install --immutable"]);
+        assert_eq!(suggests(&["README.md"], &["npm"]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_link_is_no_lock_file() {
+        let root = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", root.path().join("package-lock.json")).unwrap();
+        std::fs::create_dir(root.path().join("Cargo.lock")).unwrap();
+        assert!(suggested(root.path(), |_| true).ways.is_empty());
+    }
+
+    #[test]
+    fn folders_of_dependencies_are_known_by_their_names() {
+        for path in ["node_modules", "packages/a/node_modules", ".venv", "vendor/bundle", "x/.bundle"] {
+            assert!(is_dependency_folder(path), "{path}");
+        }
+        for path in ["my_node_modules", "node_modules/x", "dist", "target", "bundle", "", "vendors"] {
+            assert!(!is_dependency_folder(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_reads_the_project_s_own_code_is_said_to() {
+        for known in KNOWN {
+            let names = known.unless.iter().map(|(name, _)| name);
+            assert!(names.into_iter().all(|name| known.reads.contains(name)), "{}", known.command);
+            assert!(known.reads.is_empty() || known.reads.contains(&known.lock_file), "{}", known.command);
+        }
+    }
+}
