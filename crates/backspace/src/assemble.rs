@@ -39,6 +39,8 @@ pub(crate) struct Wishes {
     pub(crate) local: LocalRepositories,
     /// A recording to offer as the provider `scripted`.
     pub(crate) scripted: Option<Recording>,
+    /// Whether the offline agent may be asked for although the settings do not name it.
+    pub(crate) offline: bool,
     /// Whether a sandbox is opened once, so that a machine that cannot is told at the start and not by each session.
     pub(crate) probes: bool,
     /// The address at which a service shows the pull requests of local repositories.
@@ -66,7 +68,10 @@ pub(crate) struct Assembled {
 pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Assembled> {
     let home = home(settings)?;
     let rules = rules(settings);
-    let providers = providers(settings, wishes.scripted)?;
+    let mut providers = providers(settings, wishes.scripted)?;
+    if wishes.offline && !providers.0.iter().any(|provider| provider.name == model::OFFLINE) {
+        providers.0.push(models::offline());
+    }
     let hosted = hosted(settings, &rules.hosts)?;
     // A client reads all certificates of this machine, which takes as long as opening the database.
     let hosted =
@@ -79,7 +84,7 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
     let local = forge::open(&forge::Config::Local(shelf.forge_config(wishes.serves_at)))?;
     let mut problems = Vec::new();
     if providers.0.is_empty() {
-        let mend = "Set ANTHROPIC_API_KEY or OPENAI_API_KEY (or OPENAI_BASE_URL for a server without keys).";
+        let mend = "Set ANTHROPIC_API_KEY or OPENAI_API_KEY (or OPENAI_BASE_URL for a server without keys); `--provider offline` does a few fixed jobs without.";
         problems.push(Problem { what: "no model provider is configured".to_owned(), mend: mend.to_owned() });
     }
     let (sandbox, policy) = (sandbox_config(settings, &home)?, policy(settings)?);

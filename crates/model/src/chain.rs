@@ -34,8 +34,18 @@ pub struct Chain<'m> {
 /// A model in its place.
 struct Link<'m> {
     model: Box<dyn Model + 'm>,
+    rank: Rank,
     /// It cannot answer in this session any more: its key was refused, or there is no such model.
     useless: AtomicBool,
+}
+
+/// When a model is turned to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    /// As soon as that is quicker than waiting for another one.
+    Ordinary,
+    /// When no other one can be asked any more.
+    LastResort,
 }
 
 /// What a user should know of asking while it goes on.
@@ -83,7 +93,8 @@ pub struct Lost {
 }
 
 impl Chain<'static> {
-    /// Opens the models of `configs`, the preferred one first, for one session.
+    /// Opens the models of `configs`, the preferred one first, for one session. The offline agent is no match for any of
+    /// them: it is turned to when none of the others can be asked any more.
     ///
     /// # Errors
     /// When there is none, or the configuration of one cannot work.
@@ -95,14 +106,21 @@ impl Chain<'static> {
             let (models, tape) = played::open(config);
             return Ok(Self { tape: Some(tape), ..Self::of(models, policy, breakers) });
         }
-        Ok(Self::of(configs.iter().map(open).collect::<Result<_, _>>()?, policy, breakers))
+        let mut chain = Self::of(configs.iter().map(open).collect::<Result<_, _>>()?, policy, breakers);
+        for (link, config) in chain.links.iter_mut().zip(configs) {
+            link.rank = match config {
+                Config::Served(_) | Config::Scripted(_) | Config::Played(_) => Rank::Ordinary,
+                Config::Offline(_) => Rank::LastResort,
+            };
+        }
+        Ok(chain)
     }
 }
 
 impl<'m> Chain<'m> {
     /// A chain of `models`, the preferred one first; there must be one.
     pub fn of(models: Vec<Box<dyn Model + 'm>>, policy: Policy, breakers: Breakers) -> Self {
-        let link = |model| Link { model, useless: AtomicBool::new(false) };
+        let link = |model| Link { model, rank: Rank::Ordinary, useless: AtomicBool::new(false) };
         let links = models.into_iter().map(link).collect();
         Self { links, policy, breakers, at: AtomicUsize::new(0), tape: None }
     }
@@ -126,7 +144,8 @@ impl<'m> Chain<'m> {
     /// itself is no other provider's to try.
     ///
     /// # Errors
-    /// The last error of the last model that could be asked, or what `on_notice` returned.
+    /// The last error of the last model that could be asked, or what `on_notice` returned. What the offline agent says
+    /// comes with the error that it was turned to for.
     pub async fn ask<N, F, E>(
         &self,
         conversation: &Conversation,
@@ -147,7 +166,7 @@ impl<'m> Chain<'m> {
             on_notice(self.switch(at, next, reason)).await?;
             at = next;
         }
-        let tap = Tap::new(live);
+        let (tap, mut before) = (Tap::new(live), None);
         loop {
             let model = &self.links[at].model;
             let error = match model.reply(conversation, &tap).await {
@@ -160,7 +179,10 @@ impl<'m> Chain<'m> {
             if let Some(usage) = tap.broke_off() {
                 on_notice(Notice::Lost(Lost { from: model.name().clone(), usage })).await?;
             }
-            let Some(next) = round.after(at, &error, Instant::now()) else { return Err(error.into()) };
+            let Some(next) = round.after(at, &error, Instant::now()) else {
+                return Err(with_reason(error, before).into());
+            };
+            before = Some(error.to_string());
             if next.at != at {
                 on_notice(self.switch(at, next.at, error.to_string())).await?;
                 at = next.at;
@@ -213,5 +235,15 @@ impl<'m> Chain<'m> {
         let provider = self.links[next.at].model.name().provider.clone();
         let wait_ms = u64::try_from(next.wait.as_millis()).unwrap_or(u64::MAX);
         Notice::Wait(Wait { provider, reason: next.reason.clone(), wait_ms, retry: next.retry })
+    }
+}
+
+/// `error`, and `before` why the model was turned to that gave it, where it explains nothing otherwise.
+fn with_reason(error: Error, before: Option<String>) -> Error {
+    match (error, before) {
+        (Error::Beyond(message), Some(before)) => {
+            Error::Beyond(format!("{message}. It was turned to because {before}"))
+        }
+        (error, _) => error,
     }
 }

@@ -73,6 +73,9 @@ pub enum Error {
         /// What was wrong.
         message: String,
     },
+    /// The offline agent cannot do what is asked; a language model might.
+    #[error("the offline agent {0}")]
+    Beyond(String),
     /// The configuration cannot work.
     #[error("cannot open the model: {0}")]
     Config(String),

@@ -79,6 +79,13 @@ pub struct Rates {
 }
 
 impl Facts {
+    /// What costs nothing but what its replies say themselves, because of `source`.
+    pub(crate) fn free(source: &str) -> Self {
+        let free = Rates { input: 0.0, cache_write: 0.0, cache_read: 0.0, output: 0.0 };
+        let price = Price { as_of: String::new(), source: source.to_owned(), usual: free, long: None };
+        Self { price: Some(price), ..Self::UNKNOWN }
+    }
+
     /// What is assumed of a model that nobody knows.
     pub const UNKNOWN: Self = Self {
         context_tokens: CONTEXT_TOKENS_UNKNOWN,

@@ -9,6 +9,7 @@ mod facts;
 mod foreign;
 mod history;
 mod live;
+mod offline;
 mod origin;
 mod played;
 mod raw_object;
@@ -29,6 +30,7 @@ pub use conversation::{Conversation, Message, ToolResult, ToolSpec};
 pub use error::Error;
 pub use facts::{Caches, Facts, Price, Rates, Thinking};
 pub use live::{Delta, Live, Unheard};
+pub use offline::{Config as OfflineConfig, PROVIDER as OFFLINE};
 pub use origin::{Origin, Wire};
 pub use played::{Answered, AtEnd, Config as PlayedConfig, Pace, Played};
 pub use recalled::Kept;
@@ -47,24 +49,28 @@ pub enum Config {
     Scripted(scripted::Config),
     /// What models answered in a session that is played again.
     Played(played::Config),
+    /// No model: an agent with fixed rules for a few jobs.
+    Offline(offline::Config),
 }
 
 impl Config {
-    /// The same provider with another model; a recording has no other.
+    /// The same provider with another model; a recording has no other, and the offline agent none at all.
     #[must_use]
     pub fn with_model(self, model: &str) -> Self {
         match self {
             Self::Served(served) => Self::Served(served.with_model(model)),
-            config @ (Self::Scripted(_) | Self::Played(_)) => config,
+            Self::Scripted(_) | Self::Played(_) | Self::Offline(_) => self,
         }
     }
 
-    /// The same for one session: providers that take `key` keep its requests together in their cache.
+    /// The same for one session, named by `key` and asked for `task`: providers that take the key keep its requests
+    /// together in their cache, and the offline agent knows its task from here, as it reads no conversation.
     #[must_use]
-    pub fn with_cache_key(self, key: &str) -> Self {
+    pub fn for_session(self, key: &str, task: &str) -> Self {
         match self {
             Self::Served(served) => Self::Served(served.with_cache_key(key)),
             config @ (Self::Scripted(_) | Self::Played(_)) => config,
+            Self::Offline(_) => Self::Offline(offline::Config { task: task.to_owned() }),
         }
     }
 
@@ -74,6 +80,7 @@ impl Config {
             Self::Served(served) => served.name(),
             Self::Scripted(config) => scripted::name(config),
             Self::Played(config) => played::first(config).0,
+            Self::Offline(_) => offline::name(),
         }
     }
 
@@ -83,6 +90,7 @@ impl Config {
             Self::Served(served) => served.facts(),
             Self::Scripted(_) => scripted::facts(),
             Self::Played(config) => played::first(config).1,
+            Self::Offline(_) => offline::facts(),
         }
     }
 
@@ -92,6 +100,7 @@ impl Config {
             Self::Served(served) => served.models(),
             // The same replies are played whatever they are asked as.
             Self::Scripted(_) | Self::Played(_) => Models::Any,
+            Self::Offline(_) => Models::Listed(vec![offline::MODEL.to_owned()]),
         }
     }
 }
@@ -114,6 +123,7 @@ pub fn open(config: &Config) -> Result<Box<dyn Model>, Error> {
         }
         Config::Scripted(config) => scripted::open(config),
         Config::Played(_) => Err(Error::Config("what was recorded is played by a chain alone".to_owned())),
+        Config::Offline(config) => Ok(offline::open(config)),
     }
 }
 

@@ -13,6 +13,8 @@ pub enum Wire {
     Scripted,
     /// None any more: the reply was taken into a conversation that begins otherwise than the one it was given in.
     Carried,
+    /// The offline agent, which reads nothing back either.
+    Offline,
 }
 
 impl Wire {
@@ -25,6 +27,7 @@ impl Wire {
             Self::ChatCompletions => "chat_completions",
             Self::Scripted => "scripted",
             Self::Carried => "carried",
+            Self::Offline => "offline",
         }
     }
 }

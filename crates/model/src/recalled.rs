@@ -38,7 +38,7 @@ impl Reply {
             Wire::Responses => responses::said(serde_json::from_str(raw.get()).map_err(odd)?, &stop),
             // What it was taken out of tells its wire.
             Wire::Carried => return Err(odd(serde::de::Error::custom("it was carried on"))),
-            Wire::Anthropic | Wire::Scripted => {
+            Wire::Anthropic | Wire::Scripted | Wire::Offline => {
                 let message = object()?;
                 let content = message.raw("content").unwrap_or(RawValue::NULL);
                 let blocks: Option<Vec<RawObject>> = serde_json::from_str(content.get()).map_err(odd)?;
@@ -62,9 +62,8 @@ impl Reply {
 impl Wire {
     /// The wire whose word for the log this is.
     pub fn recalled(word: &str) -> Option<Self> {
-        [Self::Anthropic, Self::Responses, Self::ChatCompletions, Self::Scripted]
-            .into_iter()
-            .find(|wire| wire.as_str() == word)
+        let known = [Self::Anthropic, Self::Responses, Self::ChatCompletions, Self::Scripted, Self::Offline];
+        known.into_iter().find(|wire| wire.as_str() == word)
     }
 }
 
@@ -82,6 +81,9 @@ impl Error {
     pub fn recalled(text: &str) -> Option<Self> {
         if let Some(why) = text.strip_prefix("cannot open the model: ") {
             return Some(Self::Config(why.to_owned()));
+        }
+        if let Some(why) = text.strip_prefix("the offline agent ") {
+            return Some(Self::Beyond(why.to_owned()));
         }
         if let Some((provider, message)) = text.split_once(" is not answering: ") {
             let (provider, message) = (provider.to_owned(), message.to_owned());
@@ -128,26 +130,28 @@ mod tests {
             Error::Refused { provider: p(), status, message: m() },
             Error::Transient { provider: p(), message: m(), retry_after_ms: None },
             Error::Protocol { provider: p(), message: m() },
+            Error::Beyond(m()),
             Error::Config(m()),
         ]
     }
 
     proptest! {
         #[test]
-    fn a_wire_is_known_by_its_word() {
-        for wire in [Wire::Anthropic, Wire::Responses, Wire::ChatCompletions, Wire::Scripted] {
-            assert_eq!(Wire::recalled(wire.as_str()), Some(wire));
-        }
-        assert_eq!(Wire::recalled("telegraph"), None);
-    }
-
-    #[test]
         fn an_error_is_recalled_from_its_text(provider in "[a-z-]{1,12}", message in ".{0,40}") {
             for error in errors(&provider, &message) {
                 let recalled = Error::recalled(&error.to_string());
                 prop_assert_eq!(format!("{recalled:?}"), format!("{:?}", Some(&error)));
             }
         }
+    }
+
+    #[test]
+    fn every_wire_is_recalled_but_the_one_that_is_none() {
+        use Wire::{Anthropic, Carried, ChatCompletions, Offline, Responses, Scripted};
+        for wire in [Anthropic, Responses, ChatCompletions, Scripted, Offline] {
+            assert_eq!(Wire::recalled(wire.as_str()), Some(wire));
+        }
+        assert_eq!((Wire::recalled(Carried.as_str()), Wire::recalled("telegraph")), (None, None));
     }
 
     #[test]
@@ -172,6 +176,7 @@ mod tests {
             (Wire::Anthropic, "[]"),
             (Wire::Anthropic, r#"{"content":"text"}"#),
             (Wire::Scripted, r#"{"content":[1]}"#),
+            (Wire::Offline, r#"{"content":[1]}"#),
             (Wire::ChatCompletions, r#"{"tool_calls":{}}"#),
             (Wire::Responses, "{}"),
             (Wire::Carried, "{}"),

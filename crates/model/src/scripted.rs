@@ -25,9 +25,7 @@ use serde::Deserialize;
 
 use crate::anthropic::{Blocks, stop_of};
 use crate::raw_object::RawObject;
-use crate::{
-    Conversation, Delta, Error, Facts, Live, Model, ModelName, Origin, Part, Price, Rates, Reply, Usage, Wire,
-};
+use crate::{Conversation, Delta, Error, Facts, Live, Model, ModelName, Origin, Part, Reply, Usage, Wire};
 
 /// What the provider is called.
 const PROVIDER: &str = "scripted";
@@ -103,11 +101,9 @@ pub(crate) fn name(config: &Config) -> ModelName {
     ModelName { provider: PROVIDER.to_owned(), model: config.name.clone() }
 }
 
-/// A recording has no limits of its own, and playing it costs nothing but what its lines say.
+/// Playing a recording costs nothing but what its lines say.
 pub(crate) fn facts() -> Facts {
-    let free = Rates { input: 0.0, cache_write: 0.0, cache_read: 0.0, output: 0.0 };
-    let price = Price { as_of: String::new(), source: "the recording".to_owned(), usual: free, long: None };
-    Facts { price: Some(price), ..Facts::UNKNOWN }
+    Facts::free("the recording")
 }
 
 #[derive(Deserialize)]

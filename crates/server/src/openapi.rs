@@ -124,7 +124,7 @@ fn submission() -> Value {
         "pr_title": text("The pull request's title; otherwise the agent's."),
         "title": text("The same as `pr_title`."),
         "draft": { "type": "boolean", "description": "Open the pull request as a draft." },
-        "provider": text("The model provider; otherwise the first configured one."),
+        "provider": text("The model provider that is asked first; otherwise the first configured one. The operator's others take over when it does not answer."),
         "ai_provider": text("The same as `provider`."),
         "model": text("The model; otherwise the provider's default."),
         "publish": { "enum": ["pr", "branch", "patch"], "description": "How far to go; otherwise to a pull request." },

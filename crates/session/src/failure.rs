@@ -96,6 +96,10 @@ pub(crate) fn of_agent(error: &agent::Error) -> Failure {
     }
 }
 
+/// What gives a session a model.
+pub(crate) const SET_A_KEY: &str =
+    "For a language model set ANTHROPIC_API_KEY or OPENAI_API_KEY; `backspace doctor` lists all providers.";
+
 /// The model does not reply.
 pub(crate) fn of_model(step: Step, error: &model::Error) -> Failure {
     let (code, hint) = match error {
@@ -114,6 +118,7 @@ pub(crate) fn of_model(step: Step, error: &model::Error) -> Failure {
             FailureCode::ModelRefused,
             Some("Ask for less at once, or name a model with a longer context.".to_owned()),
         ),
+        model::Error::Beyond(_) => (FailureCode::ModelRefused, Some(SET_A_KEY.to_owned())),
         model::Error::Refused { .. } | model::Error::Config(_) => (FailureCode::ModelRefused, None),
         model::Error::Transient { .. } => {
             (FailureCode::ModelUnavailable, Some("Try again later, or name another provider.".to_owned()))

@@ -64,7 +64,7 @@ impl Providers {
     /// it, then the operator's others in their order, which take over when it does not answer.
     ///
     /// What a request names is a preference: whoever must not see a repository is no provider of this operator. But who
-    /// asks for a recording asks for nothing else, and a recording takes over from nobody.
+    /// asks for a recording or for the offline agent asks for nothing else, and a recording takes over from nobody.
     pub(crate) fn chain(
         &self,
         name: Option<&str>,
@@ -87,25 +87,26 @@ impl Providers {
             None => preferred,
             Some(model) => preferred.with_model(model),
         }];
-        if !stands_alone(&chain[0]) {
+        if matches!(chain[0], Config::Served(_)) {
             let others =
                 self.0.iter().enumerate().filter(|(n, _)| *n != first).map(|(_, other)| &other.config);
-            chain.extend(others.filter(|config| !stands_alone(config)).cloned());
+            chain.extend(others.filter(|config| takes_over(config)).cloned());
         }
         Ok(chain)
     }
 }
 
-fn stands_alone(config: &Config) -> bool {
+/// Whether it goes on with what another one has begun.
+fn takes_over(config: &Config) -> bool {
     match config {
-        Config::Scripted(_) | Config::Played(_) => true,
-        Config::Served(_) => false,
+        Config::Served(_) | Config::Offline(_) => true,
+        Config::Scripted(_) | Config::Played(_) => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use model::{ScriptedConfig, Served, Vendors};
+    use model::{OfflineConfig, ScriptedConfig, Served, Vendors};
     use secrecy::SecretString;
 
     use super::*;
@@ -122,6 +123,7 @@ mod tests {
             ("anthropic", served("anthropic", "a")),
             ("openai", served("openai", "g")),
             ("anthropic", served("anthropic", "b")),
+            ("offline", Config::Offline(OfflineConfig::default())),
         ];
         Providers(all.map(named).into())
     }
@@ -132,14 +134,15 @@ mod tests {
             Config::Served(served) => served.model().to_owned(),
             Config::Scripted(config) => config.name.clone(),
             Config::Played(_) => "played".to_owned(),
+            Config::Offline(_) => "offline".to_owned(),
         };
         providers().chain(name, model).unwrap().iter().map(told).collect()
     }
 
     #[test]
     fn what_is_named_comes_first_and_the_others_keep_their_order() {
-        assert_eq!(chain(Some("anthropic"), None), ["a", "g", "b"]);
-        assert_eq!(chain(Some("openai"), Some("x")), ["x", "a", "b"]);
+        assert_eq!(chain(Some("anthropic"), None), ["a", "g", "b", "offline"]);
+        assert_eq!(chain(Some("openai"), Some("x")), ["x", "a", "b", "offline"]);
         let unknown = providers().chain(Some("other"), None).unwrap_err();
         assert_eq!(unknown.to_string(), "provider `other` is not configured");
         assert!(matches!(Providers::default().chain(None, None), Err(UnknownProvider::None)));
@@ -153,6 +156,7 @@ mod tests {
             Config::Served(served) => format!("{}/{}", served.provider(), served.model()),
             Config::Scripted(config) => config.name,
             Config::Played(_) => "played".to_owned(),
+            Config::Offline(_) => "offline".to_owned(),
         };
         assert_eq!(first("gpt-5"), "openai/gpt-5");
         assert_eq!(first("claude-opus-5"), "anthropic/claude-opus-5");
@@ -163,7 +167,7 @@ mod tests {
     fn each_provider_is_offered_once_with_all_its_models() {
         let offers = providers().offers();
         let names: Vec<&str> = offers.iter().map(|offer| offer.provider.as_str()).collect();
-        assert_eq!(names, ["scripted", "anthropic", "openai"]);
+        assert_eq!(names, ["scripted", "anthropic", "openai", "offline"]);
         assert_eq!(offers[0].models, Models::Any);
         for (model, known) in [("a", true), ("b", true), ("claude-opus-5-5", true), ("gpt-5", false)] {
             assert_eq!(offers[1].models.has(model), known, "{model}");
@@ -171,8 +175,9 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_stands_alone() {
+    fn a_recording_and_the_offline_agent_stand_alone_when_they_are_asked_for() {
         assert_eq!(chain(None, None), ["tape"]);
         assert_eq!(chain(Some("scripted"), None), ["tape"]);
+        assert_eq!(chain(Some("offline"), Some("x")), ["offline"]);
     }
 }

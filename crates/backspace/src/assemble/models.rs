@@ -20,7 +20,15 @@ pub(crate) fn providers(settings: &Settings, recording: Option<Recording>) -> Re
         let config = model::Config::Scripted(model::ScriptedConfig { name, text });
         providers.push(Provider { name: "scripted".to_owned(), config });
     }
-    for (vendor, called) in in_order(settings)? {
+    let named = settings.list("BACKSPACE_PROVIDERS");
+    for entry in entries(settings, &named)? {
+        let (vendor, called) = match entry {
+            Entry::Vendor(vendor, called) => (vendor, called),
+            Entry::Offline => {
+                providers.push(offline());
+                continue;
+            }
+        };
         let served = vendor.served(|name| settings.text(name).map(str::to_owned), called);
         match (served, called) {
             (Ok(served), _) => {
@@ -29,9 +37,9 @@ pub(crate) fn providers(settings: &Settings, recording: Option<Recording>) -> Re
             }
             (Err(Unready::Wrong(why)), _) => bail!(Usage(why)),
             (Err(Unready::NeedsModel(setting)), Called::ByName) => {
+                let name = vendor.name();
                 bail!(Usage(format!(
-                    "BACKSPACE_PROVIDERS names {}, which needs a model: set {setting}",
-                    vendor.name()
+                    "BACKSPACE_PROVIDERS names {name}, which needs a model: set {setting}, or write {name}/MODEL"
                 )))
             }
             (Err(Unready::Untouched | Unready::Needs(_) | Unready::NeedsModel(_)), _) => {}
@@ -40,18 +48,43 @@ pub(crate) fn providers(settings: &Settings, recording: Option<Recording>) -> Re
     Ok(Providers(providers))
 }
 
-/// The vendors to look at: those that the operator names, else all.
-fn in_order(settings: &Settings) -> Result<Vec<(&Arc<Vendor>, Called)>> {
-    let named = settings.list("BACKSPACE_PROVIDERS");
+/// The offline agent, which needs nothing.
+pub(super) fn offline() -> Provider {
+    let config = model::Config::Offline(model::OfflineConfig::default());
+    Provider { name: model::OFFLINE.to_owned(), config }
+}
+
+/// Who is to be looked at.
+enum Entry<'a> {
+    Vendor(&'a Arc<Vendor>, Called<'a>),
+    Offline,
+}
+
+/// Those that the operator has `named`, each as `PROVIDER` or `PROVIDER/MODEL`, else all vendors. The offline agent is a
+/// last resort, and only where somebody names it.
+fn entries<'a>(settings: &'a Settings, named: &'a [String]) -> Result<Vec<Entry<'a>>> {
     if named.is_empty() {
-        return Ok(settings.vendors().iter().map(|vendor| (vendor, Called::Unnamed)).collect());
+        let all = settings.vendors().iter().map(|vendor| Entry::Vendor(vendor, Called::Unnamed));
+        return Ok(all.collect());
     }
-    let vendor = |name: &String| match settings.vendors().get(name) {
-        Some(vendor) => Ok((vendor, Called::ByName)),
-        None => {
-            let known: Vec<&str> = settings.vendors().iter().map(|vendor| vendor.name()).collect();
-            bail!(Usage(format!("BACKSPACE_PROVIDERS names `{name}`; there are: {}", known.join(", "))))
+    let entry = |(n, text): (usize, &'a String)| {
+        // Models have slashes in their names as well; vendors have none.
+        let (name, called) = match text.split_once('/') {
+            Some((name, model)) if !model.is_empty() => (name, Called::WithModel(model)),
+            Some(_) | None => (text.as_str(), Called::ByName),
+        };
+        match settings.vendors().get(name) {
+            Some(vendor) => Ok(Entry::Vendor(vendor, called)),
+            None if text == model::OFFLINE && n + 1 == named.len() => Ok(Entry::Offline),
+            None if text == model::OFFLINE => {
+                bail!(Usage("BACKSPACE_PROVIDERS: `offline` can only be the last".to_owned()))
+            }
+            None => {
+                let mut known: Vec<&str> = settings.vendors().iter().map(|vendor| vendor.name()).collect();
+                known.push(model::OFFLINE);
+                bail!(Usage(format!("BACKSPACE_PROVIDERS names `{text}`; there are: {}", known.join(", "))))
+            }
         }
     };
-    named.iter().map(vendor).collect()
+    named.iter().enumerate().map(entry).collect()
 }

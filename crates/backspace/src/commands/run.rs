@@ -45,7 +45,8 @@ pub(crate) struct Run {
     /// Open the pull request as a draft
     #[arg(long)]
     draft: bool,
-    /// anthropic, openai, or scripted (replies from a recording, whose file --model names)
+    /// Whom to ask first, such as anthropic or openai; offline is no model, but an agent with fixed rules for a few jobs;
+    /// scripted plays replies from a recording, whose file --model names
     #[arg(long)]
     provider: Option<String>,
     /// The model to ask
@@ -108,7 +109,8 @@ enum PublishFlag {
 pub(crate) async fn run(asked: Run, settings: &Settings) -> Result<ExitCode> {
     telemetry::set_up(settings, "warn")?;
     let scripted = scripted(&asked)?;
-    let wishes = Wishes { local: LocalRepositories::Any, scripted, ..Wishes::default() };
+    let offline = asked.provider.as_deref() == Some(model::OFFLINE);
+    let wishes = Wishes { local: LocalRepositories::Any, scripted, offline, ..Wishes::default() };
     let assembled = assemble::assemble(settings, wishes).await?;
     let body = body(&asked)?;
     let request = request::parse(body.to_string().as_bytes(), &assembled.rules).map_err(usage)?;

@@ -46,7 +46,7 @@ const SETTINGS: &[Setting] = &[
     plain(
         "BACKSPACE_PROVIDERS",
         "all that have a key or an address",
-        "the model providers, the preferred one first; those without a key are passed over",
+        "the model providers, each as `PROVIDER` or `PROVIDER/MODEL`: the first one is asked, the others take over when it does not answer; those without a key are passed over; `offline` as the last is an agent with fixed rules",
     ),
     plain(
         "BACKSPACE_VENDORS",

@@ -31,7 +31,7 @@ impl Fakes {
         Self { fake, running }
     }
 
-    fn fail(&self, status: u16, times: usize) {
+    pub(crate) fn fail(&self, status: u16, times: usize) {
         (0..times).for_each(|_| self.fake.fail_next(Fault::status(status)));
     }
 

@@ -13,6 +13,7 @@ mod crash;
 mod egress;
 mod fallback;
 mod live;
+mod offline;
 mod recorded;
 mod setup;
 mod story;

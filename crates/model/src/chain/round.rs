@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::breaker::{FAILURES_MAX, WINDOW};
-use super::{Chain, Link};
+use super::{Chain, Link, Rank};
 use crate::Error;
 use crate::retry::Jitter;
 
@@ -66,7 +66,7 @@ impl<'c, 'm> Round<'c, 'm> {
     /// Whom to ask instead of `at`, whose provider is left alone for now, and why. With nobody else to turn to it is asked
     /// all the same.
     pub(super) fn around_open_breaker(&self, at: usize) -> Option<(usize, String)> {
-        self.open().find(|other| *other != at)?;
+        self.open(Rank::Ordinary).find(|other| *other != at)?;
         let provider = self.provider(at);
         let left = self.chain.breakers.admit(provider, self.begun).err()?;
         let next = self.ready_other(at, self.begun)?;
@@ -99,13 +99,15 @@ impl<'c, 'm> Round<'c, 'm> {
         Some(Next { at: next, wait, retry: tried.failed, reason: tried.reason.clone() })
     }
 
-    /// The same model while that is quick, then whoever can be asked at once, then whoever can be asked first.
+    /// The same model while that is quick, then whoever can be asked at once, then whoever can be asked first, and then the
+    /// last resort.
     fn choose(&self, at: usize, now: Instant) -> Option<usize> {
-        if self.open().any(|open| open == at) && self.is_quick(at, now) {
+        if self.open(Rank::Ordinary).any(|open| open == at) && self.is_quick(at, now) {
             return Some(at);
         }
-        let soonest = || self.open().min_by_key(|open| (self.tried[*open].ready_at, *open != at));
-        self.ready_other(at, now).or_else(soonest)
+        let soonest =
+            || self.open(Rank::Ordinary).min_by_key(|open| (self.tried[*open].ready_at, *open != at));
+        self.ready_other(at, now).or_else(soonest).or_else(|| self.open(Rank::LastResort).next())
     }
 
     /// Whether waiting for the model at `at` is still better than turning to another one.
@@ -117,13 +119,16 @@ impl<'c, 'm> Round<'c, 'm> {
 
     /// The first one but `at` that can be asked at once.
     fn ready_other(&self, at: usize, now: Instant) -> Option<usize> {
-        let mut others = self.open().filter(|open| *open != at && self.tried[*open].ready_at <= now);
+        let mut others =
+            self.open(Rank::Ordinary).filter(|open| *open != at && self.tried[*open].ready_at <= now);
         others.find(|other| self.chain.breakers.admit(self.provider(*other), now).is_ok())
     }
 
-    /// The models that may still be asked, in their order.
-    fn open(&self) -> impl Iterator<Item = usize> {
-        let open = |(link, tried): (&Link<'_>, &Tried)| !tried.over && !link.useless.load(Ordering::Relaxed);
+    /// The models of this rank that may still be asked, in their order.
+    fn open(&self, rank: Rank) -> impl Iterator<Item = usize> {
+        let open = move |(link, tried): (&Link<'_>, &Tried)| {
+            link.rank == rank && !tried.over && !link.useless.load(Ordering::Relaxed)
+        };
         let links = self.chain.links.iter().zip(&self.tried).map(open).enumerate();
         links.filter(|(_, open)| *open).map(|(at, _)| at)
     }
@@ -139,9 +144,10 @@ fn verdict(error: &Error) -> Verdict {
         Error::Protocol { .. } => Verdict::Another,
         Error::Key { .. } | Error::Quota { .. } | Error::NotFound { .. } => Verdict::Useless,
         // What is wrong with the request is ours to mend; every other refusal is about the provider or its address.
-        Error::Refused { status: 400 | 422, .. } | Error::ContextFull { .. } | Error::Config(_) => {
-            Verdict::Nobody
-        }
+        Error::Refused { status: 400 | 422, .. }
+        | Error::ContextFull { .. }
+        | Error::Beyond(_)
+        | Error::Config(_) => Verdict::Nobody,
         Error::Refused { .. } => Verdict::Another,
     }
 }

@@ -199,6 +199,7 @@ async fn what_cannot_succeed_is_asked_once() {
         Error::ContextFull { provider: provider(), status: 400, message: message() },
         refused(400),
         refused(405),
+        Error::Beyond(message()),
         Error::Protocol { provider: provider(), message: message() },
         Error::Config(message()),
     ] {
@@ -298,6 +299,37 @@ async fn when_all_are_down_whoever_may_be_asked_first_is() {
     let expected = ["ask a", to_b, "ask b", to_a, "wait for a: 1", "ask a", to_b, "wait for b: 1", "ask b"];
     assert_eq!(world.did(), expected);
     assert_eq!(begun.elapsed(), Duration::from_secs(90));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_resort_is_turned_to_when_nobody_else_is_left_and_says_why() {
+    let beyond = || Error::Beyond("cannot do this".to_owned());
+    let world = World::default();
+    let policy = Policy { tries_max: 4, ..Policy::default() };
+    let models = vec![world.model("a", (0..4).map(|_| busy(None))), world.model("last", [beyond()])];
+    let mut chain = world.chain(models, policy);
+    chain.links[1].rank = Rank::LastResort;
+    let error = world.ask(&chain, &Unheard).await.unwrap_err();
+    let said = "the offline agent cannot do this. It was turned to because p is not answering: busy";
+    assert_eq!(error.to_string(), said);
+    let told = "a -> last: p is not answering: busy";
+    let waits = |n: u32| format!("wait for a: {n}");
+    let did = world.did();
+    let expected = ["ask a", &waits(1), "ask a", &waits(2), "ask a", &waits(3), "ask a", told, "ask last"];
+    assert_eq!(did, expected);
+
+    // An open breaker is no reason, and alone it is asked at once.
+    let mut chain = world.chain(vec![world.model("a", NEVER), world.model("last", NEVER)], Policy::default());
+    chain.links[1].rank = Rank::LastResort;
+    (0..5).for_each(|_| world.breakers.failed("a", Instant::now()));
+    world.ask(&chain, &Unheard).await.unwrap();
+    assert_eq!(world.did(), ["ask a"]);
+    let mut alone = world.chain(vec![world.model("last", [beyond()])], Policy::default());
+    alone.links[0].rank = Rank::LastResort;
+    assert_eq!(
+        world.ask(&alone, &Unheard).await.unwrap_err().to_string(),
+        "the offline agent cannot do this"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,9 +54,11 @@ pub enum Unready {
 
 /// Who says that a vendor is to be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Called {
+pub enum Called<'a> {
     /// The operator named it.
     ByName,
+    /// The operator named it, and this model of it.
+    WithModel(&'a str),
     /// Nobody; its settings may be there.
     Unnamed,
 }
@@ -69,13 +71,13 @@ impl Vendor {
     pub fn served(
         self: &Arc<Self>,
         setting: impl Fn(&str) -> Option<String>,
-        called: Called,
+        called: Called<'_>,
     ) -> Result<Served, Unready> {
         let row = &self.row;
         let key = row.key_variable.as_ref().and_then(|name| setting(name.as_str()));
         let touched = key.is_some() || self.base_url.variables().any(|name| setting(name).is_some());
         let keyless = row.keyless.unwrap_or(false);
-        let asked_for = touched || (keyless && called == Called::ByName);
+        let asked_for = touched || (keyless && called != Called::Unnamed);
         if !asked_for {
             return Err(Unready::Untouched);
         }
@@ -88,7 +90,10 @@ impl Vendor {
             return Err(Unready::Needs(name.to_owned()));
         }
         let variable = row.model_variable.as_ref().map(|name| name.as_str());
-        let model = variable.and_then(&setting).or_else(|| row.model.clone());
+        let model = match called {
+            Called::WithModel(model) => Some(model.to_owned()),
+            Called::ByName | Called::Unnamed => variable.and_then(&setting).or_else(|| row.model.clone()),
+        };
         let model = model.ok_or_else(|| Unready::NeedsModel(variable.unwrap_or("model").to_owned()))?;
         let mut served = Served::new(self, SecretString::from(key.unwrap_or_default()), model);
         if owner == Owner::Other {

@@ -19,7 +19,7 @@ fn error(text: &str) -> String {
 }
 
 /// The vendor's state with these settings.
-fn served(name: &str, settings: &[(&str, &str)], called: Called) -> Result<Served, Unready> {
+fn served(name: &str, settings: &[(&str, &str)], called: Called<'_>) -> Result<Served, Unready> {
     let value =
         |name: &str| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     vendor(name).served(value, called)
@@ -235,6 +235,8 @@ fn a_vendor_is_ready_when_it_has_what_it_needs() {
     let named = served("ollama", &[("OLLAMA_MODEL", "m")], Called::ByName).unwrap();
     assert_eq!((named.base_url(), named.key.expose_secret()), ("http://127.0.0.1:11434/v1", ""));
     assert_eq!(served("anthropic", &[], Called::ByName).unwrap_err(), Unready::Untouched);
+    let with_model = served("ollama", &[], Called::WithModel("qwen/x")).unwrap();
+    assert_eq!(with_model.model(), "qwen/x");
 }
 
 #[test]

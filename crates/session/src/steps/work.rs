@@ -44,13 +44,14 @@ pub(crate) async fn work(
     story.begin(STEP, begun(&bounds)).await?;
     let configs = story.ports.providers.chain(request.provider.as_deref(), request.model.as_deref());
     let configs = configs.map_err(|error| Failure {
-        hint: Some("Set ANTHROPIC_API_KEY or OPENAI_API_KEY.".to_owned()),
+        hint: Some(failure::SET_A_KEY.to_owned()),
         ..failure::at(STEP, FailureCode::ModelRefused, error.to_string())
     })?;
     let configs = if bounds.usd.is_some() { with_prices(story, configs).await? } else { configs };
-    // Each session's requests are kept together in its providers' caches.
-    let configs: Vec<_> =
-        configs.into_iter().map(|config| config.with_cache_key(&story.id.to_string())).collect();
+    let configs: Vec<_> = configs
+        .into_iter()
+        .map(|config| config.for_session(&story.id.to_string(), &request.prompt))
+        .collect();
     // Sessions that were refused at the same moment must not come back at the same moment.
     let retry = model::Policy { seed: story.id.chance(), ..story.ports.retry };
     let models = model::Chain::open(&configs, retry, story.ports.breakers.clone());

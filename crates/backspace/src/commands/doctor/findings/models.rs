@@ -39,6 +39,9 @@ fn provider_of(config: &Config) -> Verdict {
         Config::Scripted(config) => Verdict::Fine(format!("the recording {}", config.name)),
         Config::Played(_) => Verdict::Fine("a recording".to_owned()),
         Config::Served(served) => served_of(served),
+        Config::Offline(_) => {
+            Verdict::Fine("offline: an agent with fixed rules and no model, as the last resort".to_owned())
+        }
     }
 }
 
