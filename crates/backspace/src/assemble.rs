@@ -14,7 +14,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use events::{Budget, Hosts, Redactor};
 use session::request::{LocalRepositories, Rules};
-use session::{Forges, Identity, Limits, LocalShelf, Ports, Problem, Providers, Sessions, SystemClock};
+use session::{
+    Forges, Identity, Limits, LocalShelf, Ports, Problem, Provider, Providers, Sessions, SystemClock,
+};
 
 use crate::config::{self, Settings};
 use crate::output::Usage;
@@ -37,22 +39,14 @@ const RUNNING_MAX: usize = 5;
 pub(crate) struct Wishes {
     /// Which folders may be asked for by path.
     pub(crate) local: LocalRepositories,
-    /// A recording to offer as the provider `scripted`.
-    pub(crate) scripted: Option<Recording>,
+    /// A provider of this command's own, which stands before the operator's.
+    pub(crate) provider: Option<Provider>,
     /// Whether the offline agent may be asked for although the settings do not name it.
     pub(crate) offline: bool,
     /// Whether a sandbox is opened once, so that a machine that cannot is told at the start and not by each session.
     pub(crate) probes: bool,
     /// The address at which a service shows the pull requests of local repositories.
     pub(crate) serves_at: Option<String>,
-}
-
-/// A recorded conversation.
-pub(crate) struct Recording {
-    /// Its name, for people.
-    pub(crate) name: String,
-    /// Its text.
-    pub(crate) text: String,
 }
 
 /// The parts.
@@ -68,7 +62,7 @@ pub(crate) struct Assembled {
 pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Assembled> {
     let home = home(settings)?;
     let rules = rules(settings);
-    let mut providers = providers(settings, wishes.scripted)?;
+    let mut providers = providers(settings, wishes.provider)?;
     if wishes.offline && !providers.0.iter().any(|provider| provider.name == model::OFFLINE) {
         providers.0.push(models::offline());
     }

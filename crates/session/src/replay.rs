@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use events::{Event, SessionId};
 use futures_util::StreamExt as _;
+use model::Pace;
 use tokio_util::sync::CancellationToken;
 
 use crate::recording::Recording;
@@ -139,6 +140,15 @@ pub enum ReplayError {
     /// The log of the replay ended without an end of the session.
     #[error("the replay ended without its last entry; is the disk full?")]
     NoEnd,
+}
+
+/// What the models of `recording` answered, to be played at `pace` in a session that is otherwise another one: its
+/// repository may stand elsewhere and its commands may print something else, as long as it asks the same number of times.
+///
+/// # Errors
+/// [`ReplayError::Reply`] when a reply cannot be read.
+pub fn models(recording: &Recording, pace: Pace) -> Result<model::PlayedConfig, ReplayError> {
+    tape::tape(&recording.entries, &Until::End, pace)
 }
 
 /// How long the replay's session may take to close its sandbox once it is not needed any more.

@@ -6,20 +6,15 @@ use anyhow::{Result, bail};
 use model::{Called, Unready, Vendor};
 use session::{Provider, Providers};
 
-use super::Recording;
 use crate::config::Settings;
 use crate::output::Usage;
 
-/// The providers that have what they need, in the operator's order; a recording stands first.
+/// The providers that have what they need, in the operator's order, after `first`.
 ///
 /// # Errors
 /// A name that is no provider's, one that was named and has no model, a setting that makes no sense.
-pub(crate) fn providers(settings: &Settings, recording: Option<Recording>) -> Result<Providers> {
-    let mut providers = Vec::new();
-    if let Some(Recording { name, text }) = recording {
-        let config = model::Config::Scripted(model::ScriptedConfig { name, text });
-        providers.push(Provider { name: "scripted".to_owned(), config });
-    }
+pub(crate) fn providers(settings: &Settings, first: Option<Provider>) -> Result<Providers> {
+    let mut providers: Vec<Provider> = first.into_iter().collect();
     let named = settings.list("BACKSPACE_PROVIDERS");
     for entry in entries(settings, &named)? {
         let (vendor, called) = match entry {

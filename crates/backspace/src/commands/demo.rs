@@ -1,27 +1,35 @@
 //! `backspace demo`: the whole path with nothing configured.
 
-mod sample;
-
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
+use events::Event;
+use model::Pace;
 use serde_json::json;
+use session::Provider;
+use session::recording::Recording;
+use session::replay;
 use session::request::{self, LocalRepositories};
 
 use super::run::follow_one;
-use crate::assemble::{self, Recording, Wishes};
+use crate::assemble::{self, Wishes};
 use crate::config::Settings;
 use crate::output;
 use crate::show::Form;
 use crate::telemetry;
 
+/// The recording of a session on a sample repository. Its replies were written for the demo, not given by a model.
+const RECORDING: &[u8] = include_bytes!("../../../../examples/simple-api/recording.jsonl");
+/// What the played models are called, as a provider.
+const PROVIDER: &str = "recording";
+
 /// Show the whole path with nothing configured: a sample repository, recorded model replies, everything else real.
 ///
 /// The sandbox, git, the tests that run, the branch and the pull request are real; the pull request lives on a
-/// repository below BACKSPACE_HOME. Only the model's replies are recorded (examples/simple-api/replies.jsonl).
+/// repository below BACKSPACE_HOME. Only the model's replies are recorded (examples/simple-api/recording.jsonl).
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  backspace demo")]
 pub(crate) struct Demo {
@@ -37,18 +45,23 @@ pub(crate) struct Demo {
 pub(crate) async fn run(asked: Demo, settings: &Settings) -> Result<ExitCode> {
     telemetry::set_up(settings, "warn")?;
     let home = assemble::home(settings)?;
-    let repository = lay_out(&home)?;
+    let recording = Recording::read(RECORDING).context("cannot read the demo's recording")?;
+    let Some(Event::SessionRequested(recorded)) = recording.entries.first().map(|first| &first.event) else {
+        bail!("the demo's recording asks for nothing");
+    };
+    let repository = lay_out(&home, &recording).await?;
     output::say(format_args!("A sample repository: {}", repository.display()));
-    output::say(format_args!("What is asked for:   {}", sample::PROMPT.trim()));
+    output::say(format_args!("What is asked for:   {}", recorded.request.prompt));
     output::say("The model's replies are recorded; the sandbox, git, tests and pull request are real.\n");
-    let recording = Recording { name: "demo".to_owned(), text: sample::REPLIES.to_owned() };
-    let wishes = Wishes { local: LocalRepositories::Any, scripted: Some(recording), ..Wishes::default() };
+    let config = model::Config::Played(replay::models(&recording, Pace::AsThen)?);
+    let provider = Some(Provider { name: PROVIDER.to_owned(), config });
+    let wishes = Wishes { local: LocalRepositories::Any, provider, ..Wishes::default() };
     let assembled = assemble::assemble(settings, wishes).await?;
     let body = json!({
         "repoUrl": repository,
-        "prompt": sample::PROMPT.trim(),
-        "provider": "scripted",
-        "checks": [sample::CHECK],
+        "prompt": recorded.request.prompt,
+        "provider": PROVIDER,
+        "checks": recorded.request.checks,
     });
     let request = request::parse(body.to_string().as_bytes(), &assembled.rules);
     let Ok(request) = request else { bail!("the demo's own request is refused: {request:?}") };
@@ -59,22 +72,21 @@ pub(crate) async fn run(asked: Demo, settings: &Settings) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// Writes the sample out as a git repository of one commit.
-fn lay_out(home: &Path) -> Result<PathBuf> {
+/// Lays the recording's repository out, with its files.
+async fn lay_out(home: &Path, recording: &Recording) -> Result<PathBuf> {
     let samples = home.join("demo");
     std::fs::create_dir_all(&samples).with_context(|| format!("cannot make {}", samples.display()))?;
     let folder = free_folder(&samples)?;
-    for (path, text) in sample::FILES {
-        let path = folder.join(path);
-        let parent = path.parent().context("every sample file lies in a folder")?;
-        std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    let identity =
-        ["-c", "user.name=Sample", "-c", "user.email=sample@example.org", "-c", "commit.gpgSign=false"];
-    git(&folder, &["init", "--quiet", "--initial-branch=main"])?;
-    git(&folder, &["add", "--all"])?;
-    git(&folder, &[&identity[..], &["commit", "--quiet", "--message=A small API"]].concat())?;
+    let code = recording.code.as_ref().context("the demo's recording has no code")?;
+    let packed = code.packed.as_ref().map_err(|why| anyhow!("the demo's recording has no code: {why}"))?;
+    let repos =
+        repo::Repos::open(home.join("repos")).await.context("cannot prepare the folder for mirrors")?;
+    repos
+        .plant(folder.join(".git"), &code.branch, Some(packed))
+        .await
+        .context("cannot lay the sample out")?;
+    git(&folder, &["config", "core.bare", "false"])?;
+    git(&folder, &["reset", "--quiet", "--hard"])?;
     Ok(folder)
 }
 

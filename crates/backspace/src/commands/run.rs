@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
-use session::Sessions;
 use session::recording::Portion;
 use session::request::{self, LocalRepositories, RequestError};
+use session::{Provider, Sessions};
 
 use super::record::Record;
 use crate::assemble::{self, Wishes};
@@ -46,7 +46,7 @@ pub(crate) struct Run {
     #[arg(long)]
     draft: bool,
     /// Whom to ask first, such as anthropic or openai; offline is no model, but an agent with fixed rules for a few jobs;
-    /// scripted plays replies from a recording, whose file --model names
+    /// scripted plays replies that somebody wrote, in the file that --model names
     #[arg(long)]
     provider: Option<String>,
     /// The model to ask
@@ -108,9 +108,9 @@ enum PublishFlag {
 /// Wrong usage or configuration; what goes wrong in the session is its outcome.
 pub(crate) async fn run(asked: Run, settings: &Settings) -> Result<ExitCode> {
     telemetry::set_up(settings, "warn")?;
-    let scripted = scripted(&asked)?;
+    let provider = scripted(&asked)?;
     let offline = asked.provider.as_deref() == Some(model::OFFLINE);
-    let wishes = Wishes { local: LocalRepositories::Any, scripted, offline, ..Wishes::default() };
+    let wishes = Wishes { local: LocalRepositories::Any, provider, offline, ..Wishes::default() };
     let assembled = assemble::assemble(settings, wishes).await?;
     let body = body(&asked)?;
     let request = request::parse(body.to_string().as_bytes(), &assembled.rules).map_err(usage)?;
@@ -155,20 +155,19 @@ pub(crate) async fn follow_one(
     Ok(code)
 }
 
-/// The recording that `--provider scripted --model FILE` names.
-fn scripted(asked: &Run) -> Result<Option<assemble::Recording>> {
+/// The script that `--provider scripted --model FILE` names.
+fn scripted(asked: &Run) -> Result<Option<Provider>> {
     if asked.provider.as_deref() != Some("scripted") {
         return Ok(None);
     }
     let Some(path) = &asked.model else {
-        return Err(Usage(
-            "--provider scripted plays a recording: name its file with --model FILE".to_owned(),
-        )
-        .into());
+        let why = "--provider scripted plays a script of replies: name its file with --model FILE";
+        return Err(Usage(why.to_owned()).into());
     };
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Usage(format!("cannot read the recording {path}: {error}")))?;
-    Ok(Some(assemble::Recording { name: path.clone(), text }))
+        .map_err(|error| Usage(format!("cannot read the script {path}: {error}")))?;
+    let config = model::Config::Scripted(model::ScriptedConfig { name: path.clone(), text });
+    Ok(Some(Provider { name: "scripted".to_owned(), config }))
 }
 
 /// The request as the service takes it: one door, one set of rules.
@@ -186,7 +185,7 @@ fn body(asked: &Run) -> Result<Value> {
     for (field, text) in texts {
         fields.extend(text.as_ref().map(|text| (field.to_owned(), json!(text))));
     }
-    // The recording's name is no model's.
+    // The script's name is no model's.
     let model = asked.model.as_ref().filter(|_| asked.provider.as_deref() != Some("scripted"));
     fields.extend(model.map(|model| ("model".to_owned(), json!(model))));
     fields.insert("draft".into(), json!(asked.draft));

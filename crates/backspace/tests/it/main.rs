@@ -15,6 +15,7 @@ mod fallback;
 mod live;
 mod offline;
 mod recorded;
+mod recordings;
 mod setup;
 mod story;
 mod tidy;

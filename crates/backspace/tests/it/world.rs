@@ -184,11 +184,16 @@ impl World {
         entries
     }
 
-    /// The recording of a session.
-    pub(crate) async fn recording(&self, id: SessionId) -> Recording {
+    /// The recording of a session, as it is written.
+    pub(crate) async fn recorded(&self, id: SessionId) -> Vec<u8> {
         let pieces = self.sessions.recording(id, Portion::WithCode).await.unwrap().unwrap();
         let pieces: Vec<_> = pieces.map(|piece| piece.unwrap()).collect().await;
-        Recording::read(&*pieces.concat()).unwrap()
+        pieces.concat()
+    }
+
+    /// The recording of a session, read back.
+    pub(crate) async fn recording(&self, id: SessionId) -> Recording {
+        Recording::read(&*self.recorded(id).await).unwrap()
     }
 
     /// Whatever happened in a session happens again when it is played, up to what the world outside decided. Where a
@@ -199,16 +204,8 @@ impl World {
         if recording.entries.iter().any(redacted) {
             return;
         }
-        let verdict = self.played(&recording, Inside::Recording).await;
+        let verdict = play(&recording, Inside::Recording).await;
         assert!(matches!(verdict, Verdict::Same { .. }), "{verdict:#?}");
-    }
-
-    /// What comes of playing `recording`.
-    pub(crate) async fn played(&self, recording: &Recording, inside: Inside) -> Verdict {
-        let home = tempfile::tempdir().unwrap();
-        let stage =
-            Stage { home: home.path().to_owned(), repository: None, inside, strictness: Strictness::Usual };
-        replay::replay(recording, stage, &CancellationToken::new()).await.unwrap()
     }
 
     /// What holds in every world: places without a gap, one last entry and it is the last, no token anywhere.
@@ -273,6 +270,14 @@ impl World {
         };
         git(&folder, arguments)
     }
+}
+
+/// What comes of playing `recording`.
+pub(crate) async fn play(recording: &Recording, inside: Inside) -> Verdict {
+    let home = tempfile::tempdir().unwrap();
+    let (home, strictness) = (home.path().to_owned(), Strictness::Usual);
+    let stage = Stage { home, repository: None, inside, strictness };
+    replay::replay(recording, stage, &CancellationToken::new()).await.unwrap()
 }
 
 /// The event's fields without times, and without texts that git's version or the machine decides.

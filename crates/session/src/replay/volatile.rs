@@ -195,6 +195,13 @@ pub(super) const OUTPUTS: &[Output] = &[
         why: "the date of a file, as `ls -l` shows it",
     },
     Output {
+        pattern: r"(?m)^ *[~^]+[~^ ]*\n",
+        instead: "",
+        when: When::Always,
+        exact: Exact::Compared,
+        why: "the marks below a line of a traceback, which every Python draws in its own way",
+    },
+    Output {
         pattern: r"\b0x[0-9a-f]{6,16}\b",
         instead: "<address>",
         when: When::Always,
@@ -253,12 +260,20 @@ mod tests {
             ("drwxr-xr-x 2 u u 4096 Jan  5 12:34 src", "drwxr-xr-x 2 u u 4096 <date> src"),
             ("at 2026-11-18T10:00:00.123Z done", "at <date> done"),
             ("/tmp/tmp.Ab3dE6gH1j /tmp/tmpk3j2h1g0", "/tmp/<name> /tmp/<name>"),
+            ("    check(body)\n    ~~~~~^^^^^^\nKeyError: 'name'", "    check(body)\nKeyError: 'name'"),
         ] {
             assert_eq!(told(text), expected);
         }
-        for same in
-            ["exit code 5", "3 tests", "version 1.2.3", "0x1f", "sleep 5", "line 12: main", "2026-11-18"]
-        {
+        for same in [
+            "exit code 5",
+            "3 tests",
+            "version 1.2.3",
+            "0x1f",
+            "sleep 5",
+            "line 12: main",
+            "2026-11-18",
+            "~/x\n",
+        ] {
             assert_eq!(told(same), same);
         }
     }
