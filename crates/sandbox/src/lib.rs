@@ -31,19 +31,35 @@ pub use backspace_init::protocol::{Applied, Ended, FileAnswer, FileTool, PATH, P
 pub enum Config {
     /// Linux namespaces, by bubblewrap.
     Namespaces(namespaces::Config),
-    /// One that stands already, for a single session: a replay's, which answers from a recording.
-    Standing(Standing),
+    /// Whatever somebody else opens: a replay's, which answers from a recording or looks on.
+    Elsewhere(Elsewhere),
 }
 
-/// A sandbox that stands already. Not opened by this crate, and no weaker way to run commands: whoever made it answers
-/// for what it runs.
+/// Opens sandboxes that are none of this crate's. No weaker way to run commands: whoever makes it answers for what it
+/// runs.
 #[derive(Clone)]
-pub struct Standing(pub Arc<dyn Sandbox>);
+pub struct Elsewhere(pub Arc<dyn Opens>);
 
-impl fmt::Debug for Standing {
+impl fmt::Debug for Elsewhere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Standing({})", self.0.terms().backend)
+        f.write_str("Elsewhere")
     }
+}
+
+/// Opens a fresh sandbox.
+#[async_trait]
+pub trait Opens: Send + Sync {
+    /// As [`open`].
+    ///
+    /// # Errors
+    /// As [`open`].
+    async fn open(&self, tree: &Tree, policy: &Policy) -> Result<Arc<dyn Sandbox>, Error>;
+
+    /// As [`inside`].
+    ///
+    /// # Errors
+    /// As [`open`].
+    async fn inside(&self, policy: &Policy, names: &[&str]) -> Result<Inside, Error>;
 }
 
 /// Opens a fresh sandbox over `tree`.
@@ -53,7 +69,7 @@ impl fmt::Debug for Standing {
 pub async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Result<Arc<dyn Sandbox>, Error> {
     match config {
         Config::Namespaces(config) => namespaces::open(config, tree, policy).await,
-        Config::Standing(standing) => Ok(Arc::clone(&standing.0)),
+        Config::Elsewhere(elsewhere) => elsewhere.0.open(tree, policy).await,
     }
 }
 
@@ -64,7 +80,7 @@ pub async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Result<Arc<d
 pub async fn inside(config: &Config, policy: &Policy, names: &[&str]) -> Result<Inside, Error> {
     match config {
         Config::Namespaces(config) => Ok(namespaces::inside(config, policy, names)),
-        Config::Standing(_) => Ok(Inside::default()),
+        Config::Elsewhere(elsewhere) => elsewhere.0.inside(policy, names).await,
     }
 }
 
@@ -72,7 +88,7 @@ pub async fn inside(config: &Config, policy: &Policy, names: &[&str]) -> Result<
 pub fn versions(config: &Config) -> Vec<String> {
     match config {
         Config::Namespaces(config) => namespaces::versions(config),
-        Config::Standing(_) => Vec::new(),
+        Config::Elsewhere(_) => Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@
 mod clock;
 mod comparison;
 mod forge;
+mod observed;
 mod parts;
 mod reach;
 mod sandbox;
@@ -16,7 +17,7 @@ mod volatile;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use events::{Event, SessionId};
+use events::SessionId;
 use futures_util::StreamExt as _;
 use model::Pace;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 use crate::recording::Recording;
 use crate::{Limits, Sessions, SubmitError};
 
-use comparison::{Comparison, Step};
+use comparison::{Comparison, Step, Wish};
+use observed::Running;
+use parts::Parts;
 
 pub use comparison::{Difference, Side};
 pub use reach::Until;
@@ -164,13 +167,12 @@ pub async fn replay(
     ended: &CancellationToken,
 ) -> Result<Verdict, ReplayError> {
     let mut comparison = Comparison::of(recording, &stage);
-    let (ports, request) = parts::ports(recording, stage).await?;
-    let log = ports.store.log.clone();
+    let Parts { ports, requested, running } = parts::parts(recording, stage).await?;
     let sessions = Sessions::new(ports, Limits { running_max: 1, queued_max: 0 }, Vec::new());
     let id = recording.session;
-    sessions.submit_as(id, request.request, &request.door).await?;
+    sessions.submit_as(id, requested.request, &requested.door).await?;
     let verdict = tokio::select! {
-        verdict = compare(&mut comparison, &sessions, log, id) => verdict,
+        verdict = compare(&mut comparison, &sessions, id, running) => verdict,
         () = ended.cancelled() => Ok(Verdict::Ended),
     };
     if sessions.living() > 0 {
@@ -183,25 +185,34 @@ pub async fn replay(
 async fn compare(
     comparison: &mut Comparison,
     sessions: &Sessions,
-    log: std::sync::Arc<dyn store::EventLog>,
     id: SessionId,
+    mut running: Running,
 ) -> Result<Verdict, ReplayError> {
-    let mut stream = std::pin::pin!(store::follow(log, id, 0));
-    if let Some(reason) = comparison.cancelled_next() {
-        sessions.cancel(id, &reason).await?;
+    let mut stream = std::pin::pin!(store::follow(sessions.store().log.clone(), id, 0));
+    let (mut wish, mut cancelled) = (None, false);
+    loop {
+        tokio::select! {
+            entry = stream.next() => {
+                let entry = entry.ok_or(ReplayError::NoEnd)??;
+                if let Step::Over(verdict) = comparison.take(&entry) {
+                    return Ok(verdict);
+                }
+                wish = comparison.wish().filter(|_| !cancelled);
+            }
+            // A command that was interrupted then has to run first. If it ends, that is an entry, and another one.
+            reason = due(wish.as_ref(), &mut running), if wish.is_some() => {
+                (wish, cancelled) = (None, true);
+                sessions.cancel(id, &reason).await?;
+            }
+        }
     }
-    while let Some(entry) = stream.next().await {
-        let entry = entry?;
-        match comparison.take(&entry) {
-            Step::Goes => {}
-            Step::Over(verdict) => return Ok(verdict),
-        }
-        if matches!(entry.event, Event::CancelRequested(_)) {
-            continue;
-        }
-        if let Some(reason) = comparison.cancelled_next() {
-            sessions.cancel(id, &reason).await?;
-        }
+}
+
+/// Waits until the session is at the place at which `wish` was told then; gives why.
+async fn due(wish: Option<&Wish>, running: &mut Running) -> String {
+    let Some(wish) = wish else { return std::future::pending().await };
+    if let Some(script) = &wish.during {
+        running.wait_for(script).await;
     }
-    Err(ReplayError::NoEnd)
+    wish.reason.clone()
 }

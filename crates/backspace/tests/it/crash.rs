@@ -11,7 +11,7 @@ use crate::cli::{backspace, recording};
 use crate::world::{bash, calls, git, make_repository, the_fix};
 
 /// A session that saves a fix and then runs a command that does not end.
-fn start(home: &Path, marker: &str) -> Child {
+pub(crate) fn start(home: &Path, marker: &str) -> Child {
     let repository = home.join("calc");
     make_repository(&repository);
     let endless = format!("(setsid sh -c 'exec sleep {marker}' &); sleep {marker}");
@@ -26,7 +26,7 @@ fn start(home: &Path, marker: &str) -> Child {
 }
 
 /// Processes of this machine whose command line holds `marker`.
-fn processes(marker: &str) -> usize {
+pub(crate) fn processes(marker: &str) -> usize {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     all.filter(|entry| {
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -35,7 +35,7 @@ fn processes(marker: &str) -> usize {
     .count()
 }
 
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for: {what}");
@@ -44,7 +44,7 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// The whole log of the one session below `home`.
-async fn log(home: &Path) -> Vec<events::Entry> {
+pub(crate) async fn log(home: &Path) -> Vec<events::Entry> {
     let store = store::open(&store::Config::Sqlite(home.join("state/backspace.db"))).await.unwrap();
     let listed = store.index.list(&store::Filter { limit: 10, ..store::Filter::default() }).await.unwrap();
     assert_eq!(listed.len(), 1);

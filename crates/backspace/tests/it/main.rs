@@ -16,6 +16,7 @@ mod live;
 mod offline;
 mod recorded;
 mod recordings;
+mod replayed;
 mod setup;
 mod story;
 mod tidy;

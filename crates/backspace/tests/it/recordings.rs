@@ -88,7 +88,7 @@ fn the_demo_plays_a_recording_of_this_release() {
 /// Makes the recordings of this release, once, when whoever runs the tests says so.
 async fn make_those_of_this_release() {
     static MADE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-    if std::env::var("UPDATE_RECORDINGS").is_ok() {
+    if update() {
         let make = async {
             std::fs::create_dir_all(of_this_release("")).unwrap();
             tokio::task::spawn_blocking(demo).await.unwrap();
@@ -96,6 +96,14 @@ async fn make_those_of_this_release() {
         };
         MADE.get_or_init(|| make).await;
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests says here that the recordings shall be made"
+)]
+fn update() -> bool {
+    std::env::var("UPDATE_RECORDINGS").is_ok()
 }
 
 /// The demo: its script, on its repository, by the real binary. The folder's name stands in the recording.

@@ -1,6 +1,6 @@
 //! Compares a session with its replay, event by event.
 
-use events::{CancelRequested, Entry, Event};
+use events::{CancelRequested, Entry, Event, Shown, ToolFinished};
 use serde_json::Value;
 
 use super::reach::{Until, reach};
@@ -39,8 +39,17 @@ pub(super) struct Comparison {
 /// An event that must come.
 struct Expected {
     side: Side,
-    /// Somebody asked for the end here, and why.
-    cancelled: Option<String>,
+    /// Somebody asked for the end here.
+    wish: Option<Wish>,
+}
+
+/// Somebody asks for the end of the session.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    /// Why.
+    pub(super) reason: String,
+    /// The command that ran then, and did not come to its end.
+    pub(super) during: Option<String>,
 }
 
 /// How the replay goes on after an entry.
@@ -74,13 +83,8 @@ impl Comparison {
             no_sandbox: matches!(stage.inside, Inside::Recording),
             exact: stage.strictness == Strictness::Exact,
         };
-        let expected = entries.iter().filter_map(|entry| {
-            let cancelled = if let Event::CancelRequested(CancelRequested { reason }) = &entry.event {
-                Some(reason.clone())
-            } else {
-                None
-            };
-            Some(Expected { side: rules.side(entry)?, cancelled })
+        let expected = entries.iter().enumerate().filter_map(|(n, entry)| {
+            Some(Expected { side: rules.side(entry)?, wish: wish(&entry.event, &entries[n + 1..]) })
         });
         Self { expected: expected.collect(), until, at: 0, rules }
     }
@@ -113,10 +117,25 @@ impl Comparison {
         Step::Goes
     }
 
-    /// Why somebody asked for the end at this place of the recording, if somebody did.
-    pub(super) fn cancelled_next(&self) -> Option<String> {
-        self.expected.get(self.at)?.cancelled.clone()
+    /// The wish that was told at this place of the recording, if one was.
+    pub(super) fn wish(&self) -> Option<Wish> {
+        self.expected.get(self.at)?.wish.clone()
     }
+}
+
+/// The wish for the end that `event` is, with what came `after` it.
+fn wish(event: &Event, after: &[Entry]) -> Option<Wish> {
+    let Event::CancelRequested(CancelRequested { reason }) = event else { return None };
+    let during = after.iter().find_map(|entry| {
+        if let Event::ToolFinished(ToolFinished { shown: Shown::Bash { command, output, .. }, .. }) =
+            &entry.event
+            && output.starts_with("[cancelled: ")
+        {
+            return Some(command.clone());
+        }
+        None
+    });
+    Some(Wish { reason: reason.clone(), during })
 }
 
 impl Rules {

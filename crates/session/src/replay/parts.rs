@@ -9,10 +9,11 @@ use events::{
 };
 use model::Pace;
 use repo::{Planted, Repos, Source};
-use sandbox::{Policy, Standing};
+use sandbox::{Elsewhere, Policy, Sandbox};
 
 use super::clock::PlayedClock;
 use super::forge::PlayedForge;
+use super::observed::{Inner, Running, observed};
 use super::reach::reach;
 use super::sandbox::PlayedSandbox;
 use super::{Inside, ReplayError, Stage, tape};
@@ -22,20 +23,29 @@ use crate::{Forges, Identity, LocalShelf, Ports, Provider, Providers, SetupLimit
 /// The provider that a request is said to ask for, when it asked for none.
 const PROVIDER: &str = "recording";
 
-/// The parts in which `recording` is played on `stage`, and what is asked of them.
-pub(super) async fn ports(
-    recording: &Recording,
-    stage: Stage,
-) -> Result<(Ports, SessionRequested), ReplayError> {
+/// The parts of a replay.
+pub(super) struct Parts {
+    pub(super) ports: Ports,
+    /// What is asked of them.
+    pub(super) requested: SessionRequested,
+    /// The command that runs at the moment.
+    pub(super) running: Running,
+}
+
+/// The parts in which `recording` is played on `stage`.
+pub(super) async fn parts(recording: &Recording, stage: Stage) -> Result<Parts, ReplayError> {
     let (entries, until) = reach(&recording.entries);
     let told = Told::of(recording, entries)?;
     let repos = Repos::open(stage.home.join("repos")).await?;
     let planted = plant(recording, &stage, &repos, &told).await?;
     let repos = repos.placing(told.remote.clone(), &planted);
-    let (sandbox, policy, setup) = match stage.inside {
-        Inside::Sandbox(around) => (around.config, around.policy, Some(SetupLimits::default())),
-        Inside::Recording => (played_sandbox(&planted, entries, &told).await?, Policy::default(), None),
+    let (inner, policy, setup) = match stage.inside {
+        Inside::Sandbox(around) => (Inner::Real(around.config), around.policy, Some(SetupLimits::default())),
+        Inside::Recording => {
+            (Inner::Played(played_sandbox(&planted, entries, &told).await?), Policy::default(), None)
+        }
     };
+    let (sandbox, running) = observed(inner);
     let forge = PlayedForge::new(planted, told.remote.clone(), told.base.clone(), entries);
     let forge: Arc<dyn forge::Forge> = Arc::new(forge);
     // A repository that was moved is asked for on one host and lives on another.
@@ -59,7 +69,7 @@ pub(super) async fn ports(
         retry: model::Policy::default(),
         budget: told.budget,
         breakers: model::Breakers::default(),
-        sandbox,
+        sandbox: sandbox::Config::Elsewhere(Elsewhere(Arc::new(sandbox))),
         policy: Policy { lifetime: Duration::from_secs(lifetime_s), ..policy },
         egress: None,
         setup,
@@ -69,7 +79,7 @@ pub(super) async fn ports(
         identity: Identity { name: author_name, email: author_email },
         home: stage.home,
     };
-    Ok((ports, told.requested))
+    Ok(Parts { ports, requested: told.requested, running })
 }
 
 /// What a log tells of how the session began.
@@ -181,7 +191,7 @@ async fn played_sandbox(
     planted: &Planted,
     entries: &[Entry],
     told: &Told,
-) -> Result<sandbox::Config, ReplayError> {
+) -> Result<Arc<dyn Sandbox>, ReplayError> {
     let steps = entries.iter().filter_map(|entry| {
         if let Event::ToolFinished(tool) = &entry.event { tool.saved.as_ref() } else { None }
     });
@@ -190,6 +200,5 @@ async fn played_sandbox(
             return Err(ReplayError::StepsMissing);
         }
     }
-    let played = PlayedSandbox::new(planted.clone(), told.commit.clone(), entries)?;
-    Ok(sandbox::Config::Standing(Standing(Arc::new(played))))
+    Ok(Arc::new(PlayedSandbox::new(planted.clone(), told.commit.clone(), entries)?))
 }
