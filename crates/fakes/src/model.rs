@@ -4,6 +4,7 @@
 //! number of replies in the request. Tests look at what it was asked, and tell it to fail.
 
 mod anthropic;
+mod cache;
 mod chat_completions;
 mod fault;
 mod recording;
@@ -12,12 +13,12 @@ mod responses;
 mod seal;
 mod sse;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -29,7 +30,9 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use cache::{Kept, Split};
 pub use fault::Fault;
+use recording::Recorded;
 pub use recording::{Recording, RecordingError};
 use refusal::Refusal;
 
@@ -45,11 +48,31 @@ pub struct Fake(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     recording: Recording,
-    latency: Duration,
-    organization: Organization,
+    manner: Manner,
+    kept: Mutex<Kept>,
+    sum: Mutex<Sum>,
     /// What becomes of the next requests; nothing stands for a proper answer.
     faults: Mutex<VecDeque<Option<Fault>>>,
     log: Mutex<VecDeque<Asked>>,
+}
+
+/// Whom a stand-in believes to have before it, and what it says of tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// Whose key it is sent.
+    pub organization: Organization,
+    /// What replies are said to have used.
+    pub counts: Counts,
+}
+
+/// What replies are said to have used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// What stands in the recording.
+    Recorded,
+    /// Of the prompt what its bytes come to, with what a provider's cache would have had of them; of the reply what
+    /// stands in the recording.
+    Simulated,
 }
 
 /// Whether OpenAI knows who is behind a key.
@@ -59,6 +82,19 @@ pub enum Organization {
     Verified,
     /// It does not, and shows no summaries of thoughts.
     Unverified,
+}
+
+/// What the requests with an answer come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// How many.
+    pub requests: usize,
+    /// Bytes of their bodies.
+    pub bytes: usize,
+    /// Tokens of their prompts; none while counts are as recorded.
+    pub prompt_tokens: u64,
+    /// How many of those a cache would have had.
+    pub read_tokens: u64,
 }
 
 /// A request that the stand-in was sent; without its headers, and so without a key.
@@ -73,24 +109,19 @@ pub struct Asked {
 }
 
 impl Fake {
-    /// A stand-in that answers from `recording`.
+    /// A stand-in that answers from `recording`, to a verified organization, with what was recorded.
     pub fn new(recording: Recording) -> Self {
-        Self::with_latency(recording, Duration::ZERO)
+        Self::with_manner(
+            recording,
+            Manner { organization: Organization::Verified, counts: Counts::Recorded },
+        )
     }
 
-    /// The same, `latency` after each request, beside what the recording asks for.
-    pub fn with_latency(recording: Recording, latency: Duration) -> Self {
-        Self::of(recording, latency, Organization::Verified)
-    }
-
-    /// One whose key belongs to `organization`.
-    pub fn for_organization(recording: Recording, organization: Organization) -> Self {
-        Self::of(recording, Duration::ZERO, organization)
-    }
-
-    fn of(recording: Recording, latency: Duration, organization: Organization) -> Self {
+    /// One that answers in its own manner.
+    pub fn with_manner(recording: Recording, manner: Manner) -> Self {
+        let (kept, sum) = (Mutex::default(), Mutex::default());
         let (faults, log) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { recording, latency, organization, faults, log }))
+        Self(Arc::new(Inner { recording, manner, kept, sum, faults, log }))
     }
 
     /// Lets a coming request fail: the next one, or the one after those that are to fail already.
@@ -108,6 +139,11 @@ impl Fake {
         locked(&self.0.log).iter().cloned().collect()
     }
 
+    /// What the requests with an answer came to since the last call.
+    pub fn take_sum(&self) -> Sum {
+        std::mem::take(&mut locked(&self.0.sum))
+    }
+
     /// Starts it on a free port of the loopback.
     ///
     /// # Errors
@@ -120,6 +156,11 @@ impl Fake {
     }
 
     fn remember(&self, path: &str, body: &Bytes, status: StatusCode) {
+        if status == StatusCode::OK {
+            let mut sum = locked(&self.0.sum);
+            sum.requests += 1;
+            sum.bytes += body.len();
+        }
         let body = String::from_utf8_lossy(body).into_owned();
         let mut log = locked(&self.0.log);
         log.push_back(Asked { path: path.to_owned(), body, status: status.as_u16() });
@@ -233,19 +274,30 @@ impl Fake {
     }
 
     fn organization(&self) -> Organization {
-        self.0.organization
+        self.0.manner.organization
+    }
+
+    /// `reply` with the usage to tell; `count` looks at the request's body.
+    fn counted<'a>(
+        &self,
+        reply: &'a Recorded,
+        body: &[u8],
+        count: impl FnOnce(&mut Kept, &[u8]) -> Split,
+    ) -> Cow<'a, Recorded> {
+        match self.0.manner.counts {
+            Counts::Recorded => Cow::Borrowed(reply),
+            Counts::Simulated => {
+                let prompt = count(&mut locked(&self.0.kept), body);
+                let mut sum = locked(&self.0.sum);
+                sum.prompt_tokens += prompt.plain + prompt.read + prompt.written;
+                sum.read_tokens += prompt.read;
+                Cow::Owned(reply.after(prompt))
+            }
+        }
     }
 
     fn next_fault(&self) -> Option<Fault> {
         locked(&self.0.faults).pop_front().flatten()
-    }
-
-    /// Waits as long as the reply takes.
-    async fn think(&self, delay: Duration) {
-        let wait = self.0.latency + delay;
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
     }
 }
 

@@ -4,7 +4,7 @@
 #[path = "contract/connection.rs"]
 mod connection;
 
-use fakes::model::{Asked, Fake, Fault, Organization, Recording, Running};
+use fakes::model::{Asked, Counts, Fake, Fault, Manner, Organization, Recording, Running};
 use model::{
     Breakers, Chain, Config, Conversation, Error, Message, Model, Notice, Part, Policy, Protocol, Reply,
     ScriptedConfig, Served, Stop, ToolResult, ToolSpec, Unheard, Vendors,
@@ -46,8 +46,13 @@ struct Bench {
 
 impl Bench {
     async fn new(backend: Backend, lines: &[&str]) -> Self {
+        Self::counting(backend, lines, Counts::Recorded).await
+    }
+
+    async fn counting(backend: Backend, lines: &[&str], counts: Counts) -> Self {
         let text = lines.join("\n");
-        let fake = Fake::new(Recording::parse(&text).unwrap());
+        let manner = Manner { organization: Organization::Verified, counts };
+        let fake = Fake::with_manner(Recording::parse(&text).unwrap(), manner);
         let running = fake.start().await.unwrap();
         Self { backend, text, fake, running }
     }
@@ -213,6 +218,26 @@ async fn replies_go_back_byte_for_byte_and_the_past_never_changes() {
 }
 
 #[tokio::test]
+async fn all_of_a_request_is_found_in_the_cache_by_the_next() {
+    for backend in WIRES {
+        let bench = Bench::counting(backend, TASK, Counts::Simulated).await;
+        let mut conversation = conversation();
+        // Long enough for every provider.
+        conversation.push(Message::User("Mind this. ".repeat(1000)));
+        let replies = work(&*bench.open(), &mut conversation).await;
+        let mut kept = 0;
+        for (n, reply) in replies.iter().enumerate() {
+            let usage = reply.usage;
+            assert_eq!(usage.cache_read, kept, "{backend:?}, request {n}: {usage:?}");
+            kept = usage.cache_read + usage.cache_write;
+            // What OpenAI keeps ends at a step, what Anthropic keeps at the mark at the end.
+            let rest = if backend == Backend::Anthropic { 0 } else { 127 };
+            assert!(kept > 2000 && usage.input <= rest, "{backend:?}, request {n}: {usage:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_session_taken_up_by_another_process_goes_on_with_the_same_bytes() {
     for backend in ALL {
         let bench = Bench::new(backend, TASK).await;
@@ -236,7 +261,9 @@ async fn a_session_taken_up_by_another_process_goes_on_with_the_same_bytes() {
 
 #[tokio::test]
 async fn thoughts_that_may_not_be_shown_are_not_asked_for_again() {
-    let fake = Fake::for_organization(Recording::parse(&TASK.join("\n")).unwrap(), Organization::Unverified);
+    let recording = Recording::parse(&TASK.join("\n")).unwrap();
+    let manner = Manner { organization: Organization::Unverified, counts: Counts::Recorded };
+    let fake = Fake::with_manner(recording, manner);
     let running = fake.start().await.unwrap();
     let model = model::open(&responses(&running.openai_url())).unwrap();
     let replies = work(&*model, &mut conversation()).await;

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::Fake;
+use super::cache::Kept;
 use super::fault::Fault;
 use super::recording::{Block, Recorded};
 use super::refusal::Refusal;
@@ -34,10 +35,11 @@ pub(super) async fn answer(fake: &Fake, headers: &HeaderMap, body: &[u8]) -> Res
         )));
     };
     let fault = fake.next_fault();
-    fake.think(reply.delay()).await;
+    tokio::time::sleep(reply.delay()).await;
     if let Some(Fault::Status { status, headers }) = fault {
         return Err(Refusal::asked_for(status, headers));
     }
+    let reply = &*fake.counted(reply, body, Kept::up_to_marks);
     let model = reply.model.as_deref().unwrap_or(asked.model);
     if !asked.stream {
         return Ok(Json(whole(reply, model, asked.place, &asked.prefix)).into_response());

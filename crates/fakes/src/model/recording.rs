@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::cache::Split;
+
 /// Where arguments stand that are no JSON object; the stand-in sends their text as the model would have written it.
 const INVALID_JSON: &str = "INVALID_JSON";
 
@@ -91,6 +93,15 @@ impl Recording {
 }
 
 impl Recorded {
+    /// The same reply to a prompt of such tokens.
+    pub(super) fn after(&self, prompt: Split) -> Self {
+        let mut reply = self.clone();
+        reply.usage.input_tokens = prompt.plain;
+        reply.usage.cache_read_input_tokens = prompt.read;
+        reply.usage.cache_creation_input_tokens = prompt.written;
+        reply
+    }
+
     /// Why the model stopped, in Anthropic's word.
     pub(super) fn stop(&self) -> &str {
         let calls = self.content.iter().any(|block| block.kind() == "tool_use");

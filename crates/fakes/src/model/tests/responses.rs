@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Client, RECORDING, Refused};
-use crate::model::{Fake, Organization, Recording};
+use crate::model::{Counts, Fake, Manner, Organization, Recording};
 
 /// A request that is in order, after the first reply.
 async fn second_request(client: &Client) -> Value {
@@ -145,7 +145,8 @@ async fn other_models_replies_need_no_ids() {
 async fn only_verified_organizations_see_summaries() {
     let recording = Recording::parse(RECORDING).unwrap();
     for (organization, expected) in [(Organization::Verified, 200), (Organization::Unverified, 400)] {
-        let client = Client::of(Fake::for_organization(recording.clone(), organization)).await;
+        let manner = Manner { organization, counts: Counts::Recorded };
+        let client = Client::of(Fake::with_manner(recording.clone(), manner)).await;
         let body =
             json!({ "model": "gpt-x", "store": false, "input": "hi", "reasoning": { "summary": "auto" } });
         let (status, answer) = client.responses(&body).await;
