@@ -2,6 +2,7 @@
 //! docs/benchmarks.md. Nothing here passes or fails: a target that is missed is said to be missed.
 
 mod bare;
+mod caches;
 mod document;
 mod figure;
 mod forge;
@@ -38,6 +39,7 @@ struct Measure {
 const MEASURES: &[Measure] = &[
     start::MEASURE,
     turns::MEASURE,
+    caches::MEASURE,
     session::MEASURE,
     large::MEASURE,
     setup::MEASURE,
