@@ -22,6 +22,8 @@ pub struct Brief {
     pub top_level: Vec<String>,
     /// How the project was set up before, when it was; bounded by the caller.
     pub setup: Option<String>,
+    /// The hosts that commands reach, by https only.
+    pub reaches: Vec<String>,
     /// What the repository tells agents, from its base branch.
     pub instructions: Option<Instructions>,
 }
@@ -54,6 +56,13 @@ fn task(brief: &Brief) -> String {
     let _ =
         writeln!(text, "Repository: {} (branch {}), at /work. Its top level:", brief.repository, brief.base);
     let _ = writeln!(text, "{}", brief.top_level.join("  "));
+    if !brief.reaches.is_empty() {
+        let hosts = brief.reaches.join(" ");
+        let _ = writeln!(
+            text,
+            "\nCommands reach these hosts, by https through the proxy that is set, and no other: {hosts}"
+        );
+    }
     if let Some(setup) = &brief.setup {
         let _ = write!(text, "\n<setup>\n{setup}</setup>\n");
     }
@@ -74,6 +83,14 @@ mod tests {
     #[test]
     fn the_fixed_prefix_stays_small() {
         assert!(prefix_bytes() <= 8 * 1024, "{} bytes", prefix_bytes());
+    }
+
+    #[test]
+    fn the_agent_knows_what_it_reaches() {
+        let reaches = vec!["a.example".to_owned(), "b.example".to_owned()];
+        let text = task(&Brief { reaches, ..Brief::default() });
+        assert!(text.ends_with("and no other: a.example b.example\n"), "{text}");
+        assert!(!task(&Brief::default()).contains("reach"));
     }
 
     #[test]

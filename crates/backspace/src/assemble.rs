@@ -22,6 +22,7 @@ use crate::config::{self, Settings};
 use crate::output::Usage;
 use crate::probe::{self, Probed};
 
+pub(crate) use egress::{Reach, egress};
 pub(crate) use forges::{forge_hosts, forge_of};
 use forges::{hosted, open_hosted};
 pub(crate) use listening::{listen, server_config};
@@ -87,6 +88,10 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
     }
     let hosted = hosted.await.context("cannot open the forges")??;
     models.await.context("cannot make the models' client")??;
+    let egress = egress::egress(settings, &home).await?.map(Reach::told);
+    let lent = egress::secrets(egress.as_ref());
+    let secrets = settings.secrets().into_iter().chain(lent.iter().map(String::as_str));
+    let redactor = Arc::new(Redactor::new(secrets));
     let ports = Ports {
         store,
         repos,
@@ -97,10 +102,10 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         breakers: model::Breakers::default(),
         sandbox,
         policy,
-        egress: egress::egress(settings, &home)?,
+        egress,
         setup: Some(setup_limits(settings)?),
         command_timeout: seconds(settings, "BACKSPACE_COMMAND_TIMEOUT", 300)?,
-        redactor: Arc::new(Redactor::new(settings.secrets())),
+        redactor,
         clock: Arc::new(SystemClock),
         identity: Identity {
             name: "backspace".to_owned(),

@@ -176,6 +176,17 @@ impl Settings {
         self.list(name).into_iter().map(expand).collect()
     }
 
+    /// The environment that the operator's own tools are run with: all of it but what is ours, keys and tokens first of
+    /// all.
+    pub(crate) fn environment_of_tools(&self) -> BTreeMap<String, String> {
+        let mut environment = environment();
+        for name in self.table.iter().flat_map(Setting::names) {
+            environment.remove(name);
+            environment.remove(&format!("{name}_FILE"));
+        }
+        environment
+    }
+
     /// Where a setting came from, for people.
     pub(crate) fn from(&self, name: &str) -> &str {
         self.values.get(name).map_or("nowhere", |value| &value.from)

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod output;
 mod probe;
+mod registries;
 mod show;
 mod signals;
 mod telemetry;

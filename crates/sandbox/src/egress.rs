@@ -161,6 +161,14 @@ pub fn open(config: &Config) -> Result<Egress, Error> {
     Ok(Egress { shared, folder, serving, _end: end.drop_guard() })
 }
 
+/// Whether `host` can be connected to: for people who look for a fault. It need not be on the list.
+///
+/// # Errors
+/// Why not.
+pub async fn tried(config: &Config, host: &Host) -> Result<(), Refusal> {
+    route::dial(&config.route, host).await.map(drop)
+}
+
 /// Listens in `folder`. The path of a socket has 107 bytes at most, which a folder of state may exceed; the descriptor's
 /// has few.
 fn listen(folder: &Folder) -> io::Result<UnixListener> {
@@ -197,21 +205,30 @@ impl Egress {
         let mut policy = policy.clone();
         policy.relays.push(Relay { socket: self.folder.path.join(SOCKET), port: PROXY_PORT });
         let Config { trust, told, .. } = &self.shared.config;
-        policy.environment.extend(environment::of_tools());
-        policy.environment.extend(told.environment.iter().cloned());
+        let mut environment: Vec<_> = environment::of_tools().collect();
+        environment.extend(told.environment.iter().cloned());
         policy.home.extend(told.home.iter().cloned());
         let own = self.shared.lending.as_ref().map(|lending| &lending.authority.certificate);
         if own.is_some() || !trust.is_empty() {
             let (file, variables) = trust.inside(own);
             policy.home.push(file);
-            policy.environment.extend(variables);
+            environment.extend(variables);
         }
+        // Without these nothing is reached, whatever a repository wants them to be.
+        policy.environment.retain(|(name, _)| environment.iter().all(|(own, _)| own != name));
+        policy.environment.extend(environment);
         policy
     }
 
     /// From here on nothing is reached: open connections are cut, new ones are refused and say so.
     pub fn allow_none(&self) {
         self.shared.over.cancel();
+    }
+
+    /// The names of the hosts that are reached now.
+    pub fn reaches(&self) -> Vec<String> {
+        let hosts = self.shared.config.hosts.iter().filter(|_| !self.shared.over.is_cancelled());
+        hosts.map(Host::to_string).collect()
     }
 
     /// What was decided since the last call.

@@ -4,6 +4,7 @@
 
 mod clock;
 mod contents;
+mod egress;
 mod failure;
 mod guarded;
 mod journal;
@@ -27,7 +28,8 @@ mod voice;
 mod way_out;
 
 pub use clock::{Clock, SystemClock};
-pub use ports::{Egress, Forges, Identity, OpenFor, Ports, SetupLimits};
+pub use egress::{Egress, OpenFor};
+pub use ports::{Forges, Identity, Ports, SetupLimits};
 pub use providers::{Offer, Provider, Providers, UnknownProvider};
 pub use sessions::{Cancelled, Error, Limits, Problem, Sessions, SubmitError};
 pub use shelf::LocalShelf;

@@ -9,7 +9,7 @@ use forge::Forge;
 use repo::{Mirror, Repos, Source};
 use store::Store;
 
-use crate::{Clock, Providers};
+use crate::{Clock, Egress, Providers};
 
 /// What the story reaches the world through. Made once, at the composition root.
 pub struct Ports {
@@ -72,24 +72,6 @@ pub struct Identity {
     pub name: String,
     /// The e-mail address.
     pub email: String,
-}
-
-/// What the commands in a sandbox may reach.
-#[derive(Debug, Clone)]
-pub struct Egress {
-    /// The hosts, and how they are reached.
-    pub config: sandbox::egress::Config,
-    /// Whose commands reach them.
-    pub open_for: OpenFor,
-}
-
-/// Whose commands reach other hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OpenFor {
-    /// Those that set the project up, before the agent begins.
-    Setup,
-    /// All of the session: the agent's and the checks as well.
-    Session,
 }
 
 /// The forges that are configured.

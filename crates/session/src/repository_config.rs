@@ -9,6 +9,7 @@ use std::path::Path;
 use events::Budget;
 use toml::{Table, Value};
 
+use crate::egress::Wanted;
 use crate::request::{CHECK_CHARS_MAX, CHECKS_MAX, NO_SETUP, SETUP_CHARS_MAX, is_script};
 
 /// Where it stands, below the root of the repository.
@@ -39,6 +40,8 @@ pub(crate) struct RepositoryConfig {
     pub(crate) env: Vec<(String, String)>,
     /// `[budget]`: `usd`, `tokens`, `turns`, `minutes`. Smaller bounds of others hold all the same.
     pub(crate) budget: Budget,
+    /// `egress`: what of the operator's list its commands need; all of it when nothing is said.
+    pub(crate) egress: Option<Vec<Wanted>>,
     /// What could not be taken, each in a sentence for the user.
     pub(crate) problems: Vec<String>,
 }
@@ -69,6 +72,13 @@ impl RepositoryConfig {
                 ("env", _) => reader.refuse("env", "must be a table: [env]"),
                 ("budget", Value::Table(budget)) => config.budget = reader.budget(budget),
                 ("budget", _) => reader.refuse("budget", "must be a table: [budget]"),
+                ("egress", Value::Array(hosts)) => config.egress = Some(reader.egress(&hosts)),
+                ("egress", _) => {
+                    // It was meant to narrow, and must not stay as wide as it was.
+                    config.egress = Some(Vec::new());
+                    let must = "must be a list of hosts, `packages` or `public-packages`";
+                    reader.problems.push(format!("{PATH}: `egress` {must}; nothing is reached"));
+                }
                 (unknown, _) => reader.refuse(unknown, "is not a known key"),
             }
         }
@@ -136,6 +146,17 @@ impl Reader {
         // A table's order is whatever its reader was built for.
         env.sort();
         env
+    }
+
+    fn egress(&mut self, hosts: &[Value]) -> Vec<Wanted> {
+        let mut wanted = Vec::new();
+        for host in hosts {
+            match host.as_str().and_then(Wanted::parse) {
+                Some(known) => wanted.push(known),
+                None => self.refuse(&format!("egress: {host}"), "is neither a host nor `packages`"),
+            }
+        }
+        wanted
     }
 
     fn budget(&mut self, table: Table) -> Budget {
@@ -252,6 +273,17 @@ mod tests {
         let mut keys: Vec<&str> = config.problems.iter().filter_map(|told| told.split('`').nth(1)).collect();
         keys.sort_unstable();
         assert_eq!(keys, ["checks", "env.1A", "env.A=B", "env.B"]);
+    }
+
+    #[test]
+    fn what_is_wanted_of_the_network_is_read() {
+        let config = RepositoryConfig::parse("egress = [\"packages\", \"Api.Example\", \"*.example\", 4]");
+        assert_eq!(config.egress, Some(vec![Wanted::Packages, Wanted::parse("api.example").unwrap()]));
+        assert_eq!(config.problems.len(), 2, "{:?}", config.problems);
+        assert_eq!(RepositoryConfig::parse("egress = []").egress, Some(Vec::new()));
+        let wrong = RepositoryConfig::parse("egress = \"packages\"");
+        assert_eq!(wrong.egress, Some(Vec::new()));
+        assert!(wrong.problems[0].ends_with("; nothing is reached"), "{:?}", wrong.problems);
     }
 
     #[test]

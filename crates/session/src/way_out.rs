@@ -3,12 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use events::{EgressDecided, EgressRefused, Event};
-use sandbox::egress::{self, Decision, Verdict};
+use sandbox::egress::{self, Config, Decision, Verdict};
 use sandbox::{Error, Policy};
 use tracing::warn;
 
-use crate::failure;
-use crate::ports::{Egress, OpenFor};
+use crate::{Egress, OpenFor, failure};
 
 /// The way out of a session's sandbox, while there is one.
 ///
@@ -18,12 +17,12 @@ use crate::ports::{Egress, OpenFor};
 pub(crate) struct WayOut(Arc<Mutex<Option<egress::Egress>>>);
 
 impl WayOut {
-    /// Opens it, as far as the operator and the repository allow; gives the policy of a sandbox that has it.
+    /// Opens it; gives the policy of a sandbox that has it.
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub(crate) fn open(&self, egress: &Egress, policy: &Policy) -> Result<Policy, Error> {
-        let opened = egress::open(&egress.config)?;
+    pub(crate) fn open(&self, config: &Config, policy: &Policy) -> Result<Policy, Error> {
+        let opened = egress::open(config)?;
         let granted = opened.granted_to(policy);
         *self.held() = Some(opened);
         Ok(granted)
@@ -37,6 +36,11 @@ impl WayOut {
         {
             opened.allow_none();
         }
+    }
+
+    /// The hosts that commands reach now.
+    pub(crate) fn reaches(&self) -> Vec<String> {
+        self.held().as_ref().map(egress::Egress::reaches).unwrap_or_default()
     }
 
     /// What was decided since the last entry.

@@ -21,6 +21,7 @@ mod start;
 mod streams;
 mod together;
 mod turns;
+mod way_out;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -46,6 +47,7 @@ const MEASURES: &[Measure] = &[
     streams::MEASURE,
     together::MEASURE,
     sandboxes::MEASURE,
+    way_out::MEASURE,
 ];
 
 fn main() -> Result<()> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use events::{ChangeList, ChangedKind};
+use sandbox::egress::{Decision, Verdict};
 use sandbox::{Ended, Tree};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -43,6 +44,9 @@ pub(crate) struct Sandbox {
     /// Where to open it: `namespaces` [default: BACKSPACE_SANDBOX]
     #[arg(long, value_name = "KIND")]
     sandbox: Option<String>,
+    /// What the command may reach, such as `packages` or registry.example.com [default: BACKSPACE_EGRESS]
+    #[arg(long, value_name = "HOSTS")]
+    egress: Option<String>,
     /// Say afterwards, on standard error, what the command changed
     #[arg(long)]
     changes: bool,
@@ -56,6 +60,7 @@ pub(crate) struct Sandbox {
 const EXAMPLES: &str = "\
 Examples:
   backspace sandbox -- sh test.sh
+  backspace sandbox --egress packages ./some/folder -- npm ci
   backspace sandbox --changes ./some/folder -- sh -c 'echo hello > greeting'";
 
 /// Runs it.
@@ -67,11 +72,21 @@ pub(crate) async fn run(asked: Sandbox, mut settings: Settings) -> Result<ExitCo
     if let Some(kind) = &asked.sandbox {
         settings.set("BACKSPACE_SANDBOX", kind, "--sandbox");
     }
+    if let Some(hosts) = &asked.egress {
+        settings.set("BACKSPACE_EGRESS", hosts, "--egress");
+    }
     let folder = folder(asked.dir.as_deref())?;
     let home = assemble::home(&settings)?;
     let (config, mut policy) = (assemble::sandbox_config(&settings, &home)?, assemble::policy(&settings)?);
     let timeout = policy.lifetime;
     policy.lifetime += ENDING_MAX;
+    let way_out = match assemble::egress(&settings, &home).await? {
+        Some(reach) => Some(sandbox::egress::open(&reach.told().config)?),
+        None => None,
+    };
+    if let Some(way_out) = &way_out {
+        policy = way_out.granted_to(&policy);
+    }
     let mut ends = Ends::hear()?;
     let sandbox = sandbox::open(&config, &Tree::of(vec![folder.clone()]), &policy).await?;
     let (live, printing) = print_pieces();
@@ -88,6 +103,13 @@ pub(crate) async fn run(asked: Sandbox, mut settings: Settings) -> Result<ExitCo
     drop(command);
     let changes = if asked.changes && ran.is_some() { Some(sandbox.changes().await) } else { None };
     sandbox.close().await?;
+    if let Some(way_out) = way_out {
+        let (decided, removed) = way_out.close().await;
+        if !decided.is_empty() {
+            output::say(reached(&decided).trim_end());
+        }
+        removed.context("cannot remove the folder of the way out")?;
+    }
     let Some(ran) = ran else { return Ok(ExitCode::from(CANCELLED)) };
     printing.await.context("cannot pass the output on")?;
     let ran = ran?;
@@ -124,6 +146,20 @@ fn print_pieces() -> (mpsc::Sender<Vec<u8>>, JoinHandle<()>) {
 fn script(command: &[String]) -> String {
     let quoted = command.iter().map(|argument| format!("'{}'", argument.replace('\'', r"'\''")));
     format!("exec {}", quoted.collect::<Vec<_>>().join(" "))
+}
+
+/// What the command reached and what not, one host a line.
+fn reached(decided: &[Decision]) -> String {
+    let mut text = String::new();
+    for Decision { host, verdict, times, sent_bytes, received_bytes, .. } in decided {
+        let _ = match verdict {
+            Verdict::Allowed => {
+                writeln!(text, "reached {host} ×{times}: {sent_bytes} bytes sent, {received_bytes} received")
+            }
+            Verdict::Refused(refusal) => writeln!(text, "not reached: {host} ×{times}: {refusal}"),
+        };
+    }
+    text
 }
 
 /// The changes, one a line, as git's short form says them.

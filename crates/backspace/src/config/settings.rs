@@ -39,6 +39,8 @@ pub(super) const CLIENT_ONLY: &[&str] = &[
     // Read by the test-suite.
     "BACKSPACE_REQUIRE_SANDBOX",
     "BACKSPACE_REQUIRE_OPENAPI",
+    "BACKSPACE_TEST_CARGO",
+    "BACKSPACE_TEST_NETWORK",
 ];
 
 /// All settings but those of the model vendors, which are rows of their table.
@@ -77,7 +79,7 @@ const SETTINGS: &[Setting] = &[
     plain(
         "BACKSPACE_EGRESS",
         "none",
-        "hosts that commands in sandboxes may reach, by https only, such as registry.example.com",
+        "hosts that commands in sandboxes may reach, by https only, such as registry.example.com; `packages` stands for the registries that your own npm, pip and cargo are configured for, with their credentials for downloads (added outside of the sandbox; whoever may start sessions may then read what they can), `public-packages` for the same without",
     ),
     plain(
         "BACKSPACE_EGRESS_FOR",

@@ -48,7 +48,7 @@ pub(crate) async fn a_way_out(open_for: OpenFor, home: &std::path::Path) -> Egre
         caps: Caps::default(),
         folder: home.join("egress"),
     };
-    Egress { config, open_for }
+    Egress { config, packages: BTreeSet::new(), open_for }
 }
 
 /// Asks for a host as tools do, greets it with what a TLS library says, and prints what comes back.

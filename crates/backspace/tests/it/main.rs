@@ -14,6 +14,7 @@ mod egress;
 mod fallback;
 mod live;
 mod offline;
+mod packages;
 mod recorded;
 mod recordings;
 mod replayed;

@@ -21,6 +21,8 @@ const VARIABLES: &[&str] = &[
     "REQUESTS_CA_BUNDLE",
     "GIT_SSL_CAINFO",
     "NODE_EXTRA_CA_CERTS",
+    // The machine's own settings of npm, below /usr, may name another one.
+    "npm_config_cafile",
     "PIP_CERT",
     "CARGO_HTTP_CAINFO",
     "DENO_CERT",

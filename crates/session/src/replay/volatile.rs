@@ -223,6 +223,13 @@ pub(super) const OUTPUTS: &[Output] = &[
         why: "nothing is set up where nothing is run",
     },
     Output {
+        pattern: r"\nCommands reach these hosts, by https [^\n]*\n",
+        instead: "",
+        when: When::Always,
+        exact: Exact::Passed,
+        why: "a replay has no way out of its sandbox",
+    },
+    Output {
         pattern: r"(\n\[note: [^\n]*\])+$",
         instead: "",
         when: When::NoSandbox,

@@ -2,11 +2,15 @@
 
 use events::{BaseChosen, Branch, Event, Failure, FailureCode, GitRan, Oid, Request, Step};
 use repo::{BaseTree, Mirror, Ran, Source};
+use sandbox::egress::Config;
 
 use super::Place;
 use crate::failure;
 use crate::repository_config::RepositoryConfig;
 use crate::run::Story;
+
+/// A longer list of hosts that are not allowed is told by its beginning.
+const DENIED_TOLD_MAX: usize = 20;
 
 /// The code that the session starts from.
 pub(crate) struct Checkout {
@@ -17,6 +21,8 @@ pub(crate) struct Checkout {
     pub(crate) tree: BaseTree,
     /// What the repository asks for.
     pub(crate) config: RepositoryConfig,
+    /// What its commands may reach: what the operator allows, of that what the repository asks for when it says so.
+    pub(crate) egress: Option<Config>,
 }
 
 impl Checkout {
@@ -59,7 +65,19 @@ pub(crate) async fn checkout(story: &Story, place: &Place) -> Result<Checkout, F
     for problem in &config.problems {
         story.warn(STEP, "repository_config", problem.clone()).await?;
     }
-    Ok(Checkout { source, mirror, base, commit, tree, config })
+    let egress = egress(story, &config).await?;
+    Ok(Checkout { source, mirror, base, commit, tree, config, egress })
+}
+
+async fn egress(story: &Story, config: &RepositoryConfig) -> Result<Option<Config>, Failure> {
+    let Some(egress) = &story.ports.egress else { return Ok(None) };
+    let Some(wanted) = &config.egress else { return Ok(Some(egress.config.clone())) };
+    for host in egress.denied(wanted).take(DENIED_TOLD_MAX) {
+        let message =
+            format!("The repository asks for {host}, which the operator does not allow (BACKSPACE_EGRESS)");
+        story.warn(Step::Checkout, "repository_config", message).await?;
+    }
+    Ok(Some(egress.narrowed_to(wanted)))
 }
 
 /// A git command of ours, for the log.

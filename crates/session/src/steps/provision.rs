@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use events::{Event, Failure, SandboxOpened, Step};
+use sandbox::egress::Config;
 use sandbox::{Policy, Sandbox, Tree};
 
 use super::{Checkout, Ground};
@@ -19,7 +20,7 @@ pub(crate) async fn provision(
     story.begin(STEP, "Opening a sandbox").await?;
     let mut policy = policy(story, checkout);
     ground.show_programs(&mut policy.environment);
-    let sandbox = open(story, STEP, &ground.tree(checkout), &policy).await?;
+    let sandbox = open(story, checkout, STEP, &ground.tree(checkout), &policy).await?;
     let terms = sandbox.terms();
     let opened = SandboxOpened {
         backend: terms.backend.to_owned(),
@@ -42,26 +43,28 @@ pub(super) fn policy(story: &Story, checkout: &Checkout) -> Policy {
     policy
 }
 
-/// Opens a sandbox in `step`, with the way out that the operator allows.
+/// Opens a sandbox in `step`, with the way out that operator and repository allow.
 pub(super) async fn open(
     story: &Story,
+    checkout: &Checkout,
     step: Step,
     tree: &Tree,
     policy: &Policy,
 ) -> Result<Arc<dyn Sandbox>, Failure> {
-    let sandbox = open_with_way_out(story, tree, policy).await;
+    let sandbox = open_with_way_out(story, checkout.egress.as_ref(), tree, policy).await;
     let sandbox = sandbox.map_err(|error| failure::of_sandbox(step, &error))?;
     Ok(Arc::new(Guarded::new(sandbox, story.journal.clone())))
 }
 
-/// Opens the way out that the operator allows before the sandbox that has it.
+/// Opens the way out before the sandbox that has it.
 async fn open_with_way_out(
     story: &Story,
+    egress: Option<&Config>,
     tree: &Tree,
     policy: &Policy,
 ) -> Result<Arc<dyn Sandbox>, sandbox::Error> {
     let (ports, way_out) = (&story.ports, &story.journal.way_out);
-    let Some(egress) = &ports.egress else { return sandbox::open(&ports.sandbox, tree, policy).await };
+    let Some(egress) = egress else { return sandbox::open(&ports.sandbox, tree, policy).await };
     let policy = way_out.open(egress, policy)?;
     let opened = sandbox::open(&ports.sandbox, tree, &policy).await;
     if opened.is_err() {

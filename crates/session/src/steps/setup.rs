@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use events::{Event, Failure, Preparation, SetupRan, Step, TreePrepared};
 use repo::{Elsewhere, Label, Place, Prepared, Vacancy, Wanted};
+use sandbox::egress::{Config, Host};
 use sandbox::{Allowance, Command, Ended, Exported, Policy, Sandbox, Tree};
 use tokio::time::Instant;
 
@@ -34,8 +35,8 @@ pub(crate) async fn setup(story: &Story, checkout: &Checkout) -> Result<Ground, 
     let policy = Policy { lifetime: limits.time_max.saturating_add(SLACK), ..policy };
     let inside = sandbox::inside(&story.ports.sandbox, &policy, &setup::programs()).await;
     let inside = inside.map_err(|error| failure::of_sandbox(STEP, &error))?;
-    let egress = story.ports.egress.as_ref();
-    let outside = if egress.is_some() { Outside::InReach } else { Outside::OutOfReach };
+    let hosts = checkout.egress.as_ref().map(hosts).unwrap_or_default();
+    let outside = if hosts.is_empty() { Outside::OutOfReach } else { Outside::InReach };
     let decided = setup::decide(&story.request.setup, &checkout.config, root, &inside, outside);
     for reason in decided.passed_over {
         story.warn(STEP, "setup_passed_over", reason).await?;
@@ -43,11 +44,10 @@ pub(crate) async fn setup(story: &Story, checkout: &Checkout) -> Result<Ground, 
     let Some(recipe) = decided.recipe else { return Ok(Ground::default()) };
     let commands = recipe.commands.iter().map(|command| shortened(command)).collect::<Vec<_>>().join("; ");
     story.begin(STEP, format!("Setting the project up: {commands}")).await?;
-    let hosts = egress.iter().flat_map(|egress| &egress.config.hosts);
     let surroundings = Surroundings {
         inside: &inside,
         environment: &policy.environment,
-        hosts: hosts.map(|host| host.as_str().to_owned()).collect(),
+        hosts,
         branch: checkout.base.as_str(),
     };
     let found = async {
@@ -62,6 +62,13 @@ pub(crate) async fn setup(story: &Story, checkout: &Checkout) -> Result<Ground, 
             make(story, checkout, &Plan { recipe, wanted, policy, limits }, vacancy).await
         }
     }
+}
+
+/// The hosts that setup reaches. One that it reaches with a credential may give it other things.
+fn hosts(egress: &Config) -> Vec<String> {
+    let lent = |host: &Host| egress.lent.iter().any(|lent| lent.host == *host);
+    let told = |host: &Host| if lent(host) { format!("{host}, with a credential") } else { host.to_string() };
+    egress.hosts.iter().map(told).collect()
 }
 
 /// A script as one line for people.
@@ -89,7 +96,7 @@ async fn make(story: &Story, checkout: &Checkout, plan: &Plan, vacancy: Vacancy)
     story.still_wanted()?;
     let Plan { recipe, wanted, policy, limits } = plan;
     let tree = Tree::of(checkout.tree.layers.clone());
-    let sandbox = super::provision::open(story, STEP, &tree, policy).await?;
+    let sandbox = super::provision::open(story, checkout, STEP, &tree, policy).await?;
     let ran = follow(story, recipe, *limits, &*sandbox).await;
     let exported = match ran {
         Ok(_) => Some(sandbox.export(&vacancy.folder(), allowance(policy)).await),

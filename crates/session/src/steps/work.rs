@@ -148,6 +148,7 @@ fn brief(story: &Story, checkout: &Checkout, ground: &Ground) -> Brief {
         base: checkout.base.to_string(),
         top_level: root.map(|root| top_level(root)).unwrap_or_default(),
         setup: ground.told.as_deref().map(masked),
+        reaches: story.journal.way_out.reaches(),
         instructions: instructions.map(|it| Instructions { text: masked(&it.text), ..it }),
     }
 }

@@ -1,5 +1,6 @@
-//! What there is to find: git, sandbox, state, models, forge.
+//! What there is to find: git, sandbox, state, models, forge, what sandboxes reach.
 
+mod egress;
 mod models;
 
 use std::process::Command;
@@ -41,6 +42,7 @@ pub(super) async fn all(settings: &Settings, repository: Option<&str>) -> Vec<Fi
     ];
     found.extend(models::all(settings).into_iter().map(|verdict| Finding { name: "model", verdict }));
     found.push(Finding { name: "forge", verdict: forge(settings) });
+    found.extend(egress::all(settings).await.into_iter().map(|verdict| Finding { name: "egress", verdict }));
     if let Some(repository) = repository {
         found.push(Finding { name: "repository", verdict: asked(settings, repository).await });
     }
