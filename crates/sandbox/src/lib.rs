@@ -55,7 +55,7 @@ pub trait Opens: Send + Sync {
     /// As [`open`].
     async fn open(&self, tree: &Tree, policy: &Policy) -> Result<Arc<dyn Sandbox>, Error>;
 
-    /// As [`inside`].
+    /// As [`inside()`].
     ///
     /// # Errors
     /// As [`open`].
