@@ -121,8 +121,10 @@ fn demo() {
     let prompt = std::fs::read_to_string(example.join("prompt.txt")).unwrap();
     let file = example.join("recording.jsonl");
     let mut run = backspace(home);
-    run.arg("run").arg(&repository).arg(prompt.trim()).args(["--provider", "scripted", "--model"]);
-    run.arg(example.join("replies.jsonl")).args(["--check", "python3 -m unittest", "--record"]).arg(&file);
+    // The file's name stands in the recording as well.
+    run.current_dir(&example).arg("run").arg(&repository).arg(prompt.trim());
+    run.args(["--provider", "scripted", "--model", "replies.jsonl"]);
+    run.args(["--check", "python3 -m unittest", "--record"]).arg(&file);
     let done = run.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     std::fs::remove_dir_all(home).unwrap();
