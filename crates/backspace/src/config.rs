@@ -264,6 +264,23 @@ pub(crate) fn default_home() -> Option<PathBuf> {
     user_folder(&environment(), "XDG_STATE_HOME", ".local/state").map(|dir| dir.join("backspace"))
 }
 
+/// Where container engines of this machine and this user listen, the likeliest first.
+pub(crate) fn engine_sockets() -> Vec<PathBuf> {
+    let environment = environment();
+    let of_user = |variable: &str, below: &str| {
+        let folder = environment.get(variable).filter(|folder| Path::new(folder).is_absolute());
+        folder.map(|folder| Path::new(folder).join(below))
+    };
+    let sockets = [
+        Some(PathBuf::from("/var/run/docker.sock")),
+        of_user("XDG_RUNTIME_DIR", "docker.sock"),
+        of_user("HOME", ".docker/run/docker.sock"),
+        Some(PathBuf::from("/run/podman/podman.sock")),
+        of_user("XDG_RUNTIME_DIR", "podman/podman.sock"),
+    ];
+    sockets.into_iter().flatten().collect()
+}
+
 fn user_folder(environment: &BTreeMap<String, String>, variable: &str, below_home: &str) -> Option<PathBuf> {
     let absolute = |text: &String| Path::new(text).is_absolute().then(|| PathBuf::from(text));
     environment

@@ -120,12 +120,15 @@ pub struct StepStarted {
 /// See [`Event::SandboxOpened`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SandboxOpened {
-    /// The backend: `namespaces`.
+    /// The backend: `namespaces` or `docker`.
     pub backend: String,
     /// What holds here, each in a few words.
     pub enforced: Vec<String>,
     /// What this machine cannot enforce, each in a few words.
     pub soft: Vec<String>,
+    /// Backends that the operator prefers and that were not to be had, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<String>,
 }
 
 /// See [`Event::Warned`].

@@ -86,10 +86,9 @@ impl Calls {
             live: command.live.is_some(),
         };
         let patience = command.timeout.saturating_add(RUN_PATIENCE);
-        match self.ask_live(Ask::Run(script), patience, command.live.clone()).await? {
-            Said::Ran(ran) => Ok(ran),
-            Said::Ready(_) | Said::Printed(_) | Said::File(_) => Err(self.answered_wrongly()),
-        }
+        let said = self.ask_live(Ask::Run(script), patience, command.live.clone()).await?;
+        let Said::Ran(ran) = said else { return Err(self.answered_wrongly()) };
+        Ok(ran)
     }
 
     /// See [`crate::Sandbox::file`].
@@ -101,14 +100,13 @@ impl Calls {
                 "a file of more than {WRITE_BYTES_MAX} bytes is not written"
             )));
         }
-        match self.ask(Ask::File(tool.clone()), FILE_PATIENCE).await? {
-            Said::File(answer) => Ok(answer),
-            Said::Ready(_) | Said::Printed(_) | Said::Ran(_) => Err(self.answered_wrongly()),
-        }
+        let said = self.ask(Ask::File(tool.clone()), FILE_PATIENCE).await?;
+        let Said::File(answer) = said else { return Err(self.answered_wrongly()) };
+        Ok(answer)
     }
 
     /// Asks, and waits at most `patience` for the answer.
-    async fn ask(&self, ask: Ask, patience: Duration) -> Result<Said, Error> {
+    pub(crate) async fn ask(&self, ask: Ask, patience: Duration) -> Result<Said, Error> {
         self.ask_live(ask, patience, None).await
     }
 
@@ -159,7 +157,7 @@ impl Calls {
     }
 
     /// Nothing that comes from inside is believed; a program that answers another question than asked is given up.
-    fn answered_wrongly(&self) -> Error {
+    pub(crate) fn answered_wrongly(&self) -> Error {
         let reason = "it answers what was not asked";
         self.end(reason);
         Error::Lost { reason: reason.to_owned() }
@@ -192,7 +190,7 @@ async fn read_all(mut from: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) ->
                     drop(live.send(bytes).await);
                 }
             }
-            Ok(Answer { id, said: said @ (Said::Ready(_) | Said::Ran(_) | Said::File(_)) }) => {
+            Ok(Answer { id, said }) => {
                 if let Some(waiter) = lock(waiting).answers.remove(&id) {
                     // Whoever asked may have gone.
                     drop(waiter.answer.send(said));

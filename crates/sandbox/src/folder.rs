@@ -60,15 +60,25 @@ impl Folder {
     }
 }
 
+/// What cannot be removed now is tried again by the next one; it is in nobody's way.
 fn sweep(place: &Path) -> io::Result<()> {
+    for folder in left(place)? {
+        drop(folder.remove());
+    }
+    Ok(())
+}
+
+/// The folders below `place` whose owners are gone.
+pub(crate) fn left(place: &Path) -> io::Result<Vec<Folder>> {
+    let mut left = Vec::new();
     for entry in fs::read_dir(place)? {
         let entry = entry?;
         let ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
-        if ours && let Ok(Some(_held)) = lock(&entry.path()) {
-            remove(&entry.path())?;
+        if ours && let Ok(Some(held)) = lock(&entry.path()) {
+            left.push(Folder { path: entry.path(), held });
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 fn lock(path: &Path) -> io::Result<Option<File>> {

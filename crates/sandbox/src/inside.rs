@@ -2,12 +2,16 @@
 
 use std::iter;
 
+use backspace_init::protocol::PATH;
+
 /// What stands inside every sandbox of a kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inside {
     /// What tells this system from others: kind of sandbox, distribution, architecture.
     pub system: String,
-    /// The programs that were asked for and are found by the path of commands.
+    /// Where commands look for programs: the value of their `PATH`.
+    pub path: String,
+    /// The programs that were asked for and are found there.
     pub programs: Vec<Program>,
 }
 
@@ -18,6 +22,13 @@ pub struct Program {
     pub name: String,
     /// Another text for another version of it. It says nothing else.
     pub stamp: String,
+}
+
+impl Default for Inside {
+    /// Nothing is known of it.
+    fn default() -> Self {
+        Self { system: String::new(), path: PATH.to_owned(), programs: Vec::new() }
+    }
 }
 
 impl Inside {

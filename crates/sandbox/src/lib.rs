@@ -3,10 +3,13 @@
 
 mod calls;
 mod content;
+pub mod docker;
 pub mod egress;
 mod export;
 mod filter;
+mod first;
 mod folder;
+mod hidden;
 mod inside;
 pub mod namespaces;
 mod program;
@@ -19,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use backspace_init::protocol::Fence;
 use events::{ChangeList, ChangedPath, Content};
 use tokio::sync::mpsc;
 
@@ -31,6 +35,10 @@ pub use backspace_init::protocol::{Applied, Ended, FileAnswer, FileTool, PATH, P
 pub enum Config {
     /// Linux namespaces, by bubblewrap.
     Namespaces(namespaces::Config),
+    /// A container of a Docker or Podman engine.
+    Docker(docker::Config),
+    /// The first of these that is to be had.
+    FirstOf(Vec<Config>),
     /// Whatever somebody else opens: a replay's, which answers from a recording or looks on.
     Elsewhere(Elsewhere),
 }
@@ -59,7 +67,7 @@ pub trait Opens: Send + Sync {
     ///
     /// # Errors
     /// As [`open`].
-    async fn inside(&self, policy: &Policy, names: &[&str]) -> Result<Inside, Error>;
+    async fn inside(&self, tree: &Tree, policy: &Policy, names: &[&str]) -> Result<Inside, Error>;
 }
 
 /// Opens a fresh sandbox over `tree`.
@@ -68,26 +76,38 @@ pub trait Opens: Send + Sync {
 /// [`Error::Unavailable`] when this machine cannot do what `policy` asks; it names the mend. Never opens a weaker one.
 pub async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Result<Arc<dyn Sandbox>, Error> {
     match config {
-        Config::Namespaces(config) => namespaces::open(config, tree, policy).await,
+        Config::Namespaces(config) => Ok(Arc::new(namespaces::open(config, tree, policy).await?)),
+        Config::Docker(config) => Ok(Arc::new(docker::open(config, tree, policy).await?)),
+        Config::FirstOf(configs) => first::open(configs, tree, policy).await,
         Config::Elsewhere(elsewhere) => elsewhere.0.open(tree, policy).await,
     }
 }
 
-/// What stands inside sandboxes that are opened like this, and which programs of `names` are among it.
+/// What stands inside sandboxes that are opened like this over `tree`, and which programs of `names` are among it.
 ///
 /// # Errors
 /// [`Error::Unavailable`] as [`open`].
-pub async fn inside(config: &Config, policy: &Policy, names: &[&str]) -> Result<Inside, Error> {
+pub async fn inside(config: &Config, tree: &Tree, policy: &Policy, names: &[&str]) -> Result<Inside, Error> {
     match config {
         Config::Namespaces(config) => Ok(namespaces::inside(config, policy, names)),
-        Config::Elsewhere(elsewhere) => elsewhere.0.inside(policy, names).await,
+        Config::Docker(config) => docker::inside(config, policy, names).await,
+        Config::FirstOf(configs) => first::inside(configs, tree, policy, names).await,
+        Config::Elsewhere(elsewhere) => elsewhere.0.inside(tree, policy, names).await,
     }
 }
 
 /// The names and versions of what sandboxes are made with on this machine, for people who look for a fault.
-pub fn versions(config: &Config) -> Vec<String> {
+pub async fn versions(config: &Config) -> Vec<String> {
     match config {
         Config::Namespaces(config) => namespaces::versions(config),
+        Config::Docker(config) => docker::versions(config).await,
+        Config::FirstOf(configs) => {
+            let mut all = Vec::new();
+            for config in configs {
+                all.extend(Box::pin(versions(config)).await);
+            }
+            all
+        }
         Config::Elsewhere(_) => Vec::new(),
     }
 }
@@ -241,6 +261,24 @@ pub struct Exported {
     pub undone_total: u64,
 }
 
+/// The wall that the program inside has set, if this kernel has it.
+fn of_fence(fence: Fence) -> Option<String> {
+    match fence {
+        Fence::None => None,
+        Fence::Landlock => Some("Landlock over all files".to_owned()),
+    }
+}
+
+/// What a sandbox can reach, in words.
+fn network(relays: &[Relay]) -> String {
+    let ports: Vec<String> = relays.iter().map(|relay| format!("127.0.0.1:{}", relay.port)).collect();
+    if ports.is_empty() {
+        "no network".to_owned()
+    } else {
+        format!("no network but what this service answers at {}", ports.join(" and "))
+    }
+}
+
 /// A shell script to run.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -264,6 +302,8 @@ pub struct Terms {
     pub enforced: Vec<String>,
     /// What this machine cannot enforce, each in a few words.
     pub soft: Vec<String>,
+    /// Backends that were wanted before this one and were not to be had, each with the reason.
+    pub passed_over: Vec<String>,
 }
 
 /// What can go wrong with a sandbox. What goes wrong inside one is a result.

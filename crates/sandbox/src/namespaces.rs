@@ -30,6 +30,9 @@ use crate::{
 use disk::Disk;
 use start::{Belongings, Started, Uppers};
 
+/// The program inside ends itself so much later than this process would have ended it.
+const LIFETIME_GRACE: Duration = Duration::from_secs(60);
+
 /// How to open sandboxes of namespaces.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -54,12 +57,12 @@ pub enum Changes {
     Folder(PathBuf),
 }
 
-pub(crate) async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Result<Arc<dyn Sandbox>, Error> {
+pub(crate) async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Result<Namespaces, Error> {
     let (config, tree, policy) = (config.clone(), tree.clone(), policy.clone());
     // Processes are started and waited for: not on a thread that others need.
     let opened = tokio::task::spawn_blocking(move || open_blocking(&config, &tree, &policy)).await;
     let ready = opened.map_err(|error| failed("open a sandbox")(io::Error::other(error)))??;
-    Ok(Arc::new(ready.converse()?))
+    ready.converse()
 }
 
 pub(crate) fn inside(config: &Config, policy: &Policy, names: &[&str]) -> Inside {
@@ -149,9 +152,13 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
         environment: policy.environment.clone(),
         home: policy.home.iter().map(|file| (file.path.clone(), file.content.clone())).collect(),
         relays: policy.relays.iter().map(|relay| relay.port).collect(),
+        // The launcher loads them before it starts the program inside.
+        filters: Vec::new(),
+        lifetime_ms: u64::try_from(policy.lifetime.saturating_add(LIFETIME_GRACE).as_millis())
+            .unwrap_or(u64::MAX),
     };
     let started = start::start(&orders, begin, &mut belongings)?;
-    terms.enforced.extend(terms::of_fence(started.fence));
+    terms.enforced.extend(crate::of_fence(started.fence));
     Ok(Ready { started, lower, belongings, disk, lifetime: policy.lifetime, terms })
 }
 
@@ -220,11 +227,20 @@ struct Layers {
     lower: Vec<OwnedFd>,
 }
 
-struct Namespaces {
+/// A sandbox of namespaces.
+pub(crate) struct Namespaces {
     calls: Calls,
     layers: Arc<Layers>,
     belongings: Arc<Mutex<Belongings>>,
     terms: Terms,
+}
+
+impl Namespaces {
+    /// Says that these were wanted before.
+    pub(crate) fn having_passed_over(mut self, others: &[String]) -> Self {
+        self.terms.passed_over = others.to_vec();
+        self
+    }
 }
 
 #[async_trait]

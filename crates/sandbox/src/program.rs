@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use rustix::fs::{MemfdFlags, SealFlags};
 
 /// Linked static by the build script, so that it runs in any root.
-static BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/backspace-init"));
+pub(crate) static BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/backspace-init"));
 
 /// A path by which a child of this process can execute the program.
 ///

@@ -21,11 +21,15 @@ pub(crate) struct UserId {
 
 /// Takes a free one.
 pub(crate) fn take() -> io::Result<UserId> {
+    take_of(&(FIRST..FIRST + COUNT))
+}
+
+/// Takes a free one of `ids`.
+pub(crate) fn take_of(ids: &Range<u32>) -> io::Result<UserId> {
     let taken = taken(&read("/etc/passwd"), &read("/etc/subuid"));
     // Processes begin at different places, or each would try all that the others hold.
-    let start = std::process::id() % COUNT;
-    for number in (start..COUNT).chain(0..start) {
-        let id = FIRST + number;
+    let start = ids.start + std::process::id() % (ids.end - ids.start);
+    for id in (start..ids.end).chain(ids.start..start) {
         if taken.iter().any(|range| range.contains(&id)) {
             continue;
         }
@@ -37,7 +41,7 @@ pub(crate) fn take() -> io::Result<UserId> {
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::other(format!("all {COUNT} user ids from {FIRST} on are taken")))
+    Err(io::Error::other(format!("all user ids from {} to {} are taken", ids.start, ids.end)))
 }
 
 /// A machine without the file has given no ids by it.

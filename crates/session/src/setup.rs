@@ -54,6 +54,16 @@ pub(crate) fn programs() -> Vec<&'static str> {
     names
 }
 
+/// Whether anybody asks for a setup, or a lock file could suggest one where all programs are.
+pub(crate) fn is_suggested(wish: &SetupWish, config: &RepositoryConfig, root: &Path) -> bool {
+    match (wish, &config.setup) {
+        (SetupWish::Off, _) => false,
+        (SetupWish::Script(_), _) => true,
+        (SetupWish::AsFound, Some(commands)) => !commands.is_empty(),
+        (SetupWish::AsFound, None) => !known::suggested(root, |_| true).ways.is_empty(),
+    }
+}
+
 /// How the project at `root` is set up: as `wish` says, else as its repository says, else as its lock files suggest.
 pub(crate) fn decide(
     wish: &SetupWish,
@@ -79,7 +89,8 @@ fn detect(root: &Path, inside: &Inside, outside: Outside) -> Decided {
     let without_programs = suggested.without_programs.iter().map(|known| {
         let Known { lock_file, command, programs, .. } = known;
         let programs = programs.join("` and `");
-        format!("{lock_file} suggests `{command}`, but there is no `{programs}` in sandboxes here (BACKSPACE_TOOLS)")
+        format!("{lock_file} suggests `{command}`, but there is no `{programs}` in sandboxes here (BACKSPACE_TOOLS, or \
+             BACKSPACE_IMAGE)")
     });
     if outside == Outside::OutOfReach {
         // It would only wait for an answer that cannot come.

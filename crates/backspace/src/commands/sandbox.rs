@@ -41,7 +41,7 @@ const SIGNALLED: i32 = 128;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Sandbox {
-    /// Where to open it: `namespaces` [default: BACKSPACE_SANDBOX]
+    /// Where to open it: `namespaces`, `docker`, or a list of both [default: BACKSPACE_SANDBOX]
     #[arg(long, value_name = "KIND")]
     sandbox: Option<String>,
     /// What the command may reach, such as `packages` or registry.example.com [default: BACKSPACE_EGRESS]

@@ -39,8 +39,11 @@ pub(super) const CLIENT_ONLY: &[&str] = &[
     // Read by the test-suite.
     "BACKSPACE_REQUIRE_SANDBOX",
     "BACKSPACE_REQUIRE_OPENAPI",
+    "BACKSPACE_REQUIRE_DOCKER",
+    "BACKSPACE_REQUIRE_RUNSC",
     "BACKSPACE_TEST_CARGO",
     "BACKSPACE_TEST_NETWORK",
+    "BACKSPACE_TEST_DOCKER",
 ];
 
 /// All settings but those of the model vendors, which are rows of their table.
@@ -60,12 +63,27 @@ const SETTINGS: &[Setting] = &[
         ..secret("GITHUB_TOKEN", "token that may write contents and pull requests")
     },
     plain("GITHUB_API_URL", "https://api.github.com", "the API of a GitHub Enterprise server"),
-    plain("BACKSPACE_SANDBOX", "namespaces", "where commands run: `namespaces` (Linux, by bubblewrap)"),
+    plain(
+        "BACKSPACE_SANDBOX",
+        "namespaces (docker where the system is not Linux)",
+        "where commands run: `namespaces` (Linux, by bubblewrap), `docker` (a container of Docker or Podman), or a list of both, the preferred one first (docs/sandboxes.md)",
+    ),
     plain(
         "BACKSPACE_CHANGES",
         "auto",
-        "where a sandbox's changes live: `memory` (bounded), `folder` (below BACKSPACE_HOME, unbounded), `auto` (memory; a folder where Linux is older than 6.6, said in the events)",
+        "where a sandbox's changes live: `memory` (bounded), `folder` (below BACKSPACE_HOME, its size looked at), `auto` (as it is best for the sandbox, said in the events)",
     ),
+    plain(
+        "DOCKER_HOST",
+        "the first that listens on this machine",
+        "the container engine: unix://PATH, or tcp://HOST:PORT in the clear",
+    ),
+    plain(
+        "BACKSPACE_IMAGE",
+        "backspace-sandbox",
+        "the image that containers are made of; it must be there, none is pulled (deploy/sandbox)",
+    ),
+    plain("BACKSPACE_DOCKER_RUNTIME", "the engine's", "the runtime of containers, such as `runsc` (gVisor)"),
     plain(
         "BACKSPACE_TOOLS",
         "none",

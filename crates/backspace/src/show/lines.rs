@@ -99,7 +99,14 @@ fn lines(event: &Event) -> String {
             } else {
                 format!("\n  {YELLOW}not enforced here: {}{YELLOW:#}", one_line(&opened.soft.join("; ")))
             };
-            format!("  {DIM}{}: {}{DIM:#}{soft}", opened.backend, one_line(&opened.enforced.join(", ")))
+            let passed_over = if opened.passed_over.is_empty() {
+                String::new()
+            } else {
+                let words = one_line(&opened.passed_over.join("; "));
+                format!("\n  {YELLOW}preferred, but not to be had: {words}{YELLOW:#}")
+            };
+            let enforced = one_line(&opened.enforced.join(", "));
+            format!("  {DIM}{}: {enforced}{DIM:#}{soft}{passed_over}", opened.backend)
         }
         Event::Thought(thought) => indented(&thought.text, DIM),
         Event::Said(said) => indented(&said.text, Style::new()),

@@ -1,92 +1,115 @@
 //! Process 1 of a sandbox: answers the trusted side until it hangs up. Before that, told so, it is the stage.
 
+mod answering;
 mod command;
 mod environment;
 mod fence;
+mod filters;
 mod output;
 mod shell;
 mod tree;
+mod trees;
 mod watch;
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
 
-use backspace_init::protocol::{
-    Answer, Ask, Begin, Ended, Fence, FileAnswer, FileTool, HOME, RELAYS, Ran, Request, Said, Script, WORK,
-};
-use backspace_init::{files, frame, relay, stage};
+use backspace_init::protocol::{Ask, BY_PIPES, Begin, HOME, RELAYS, Request, Said};
+use backspace_init::{frame, relay, stage};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
+use answering::{Answers, Inside};
 use shell::Surroundings;
+use trees::Trees;
 
 /// What this program needs beside the commands' processes: its own threads and one supervisor a command.
 const OWN_PROCESSES_MAX: u64 = 64;
-/// Walking and matching recurse; the memory is taken only when used.
-const STACK_BYTES: usize = 8 << 20;
-
-/// The way back to the trusted side; answers of several threads take turns.
-type Answers = Arc<Mutex<File>>;
-
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == stage::ARGUMENT) {
+    let told = std::env::args_os().nth(1);
+    if told.as_ref().is_some_and(|argument| argument == stage::ARGUMENT) {
         return stage::run();
     }
+    let channel = if told.is_some_and(|argument| argument == BY_PIPES) { take_pipes } else { take_socket };
     // The kernel ends every process inside when this one returns.
-    match answer_all() {
+    match answer_all(channel) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// Answers until the socket at standard input ends.
-fn answer_all() -> io::Result<()> {
+/// Answers until the trusted side hangs up, or the lifetime is over.
+fn answer_all(channel: fn() -> io::Result<(File, File)>) -> io::Result<()> {
+    let started = Instant::now();
     // Else any process inside could write to this one's memory.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     shell::let_the_kernel_reap();
     shell::hear_no_faults_of_others();
-    let mut questions = take_socket()?;
-    let answers: Answers = Arc::new(Mutex::new(questions.try_clone()?));
-    let Some(Request { id, ask: Ask::Begin(Begin { limits, environment, home, relays }) }) =
-        frame::read(&mut questions)?
-    else {
+    let (mut questions, answers) = channel()?;
+    let answers: Answers = Arc::new(Mutex::new(answers));
+    let Some(Request { id, ask: Ask::Begin(begin) }) = frame::read(&mut questions)? else {
         return Err(io::ErrorKind::InvalidData.into());
     };
+    let Begin { limits, environment, home, relays, filters, lifetime_ms } = begin;
     take_limits(limits.processes_max)?;
     lay_home(&home)?;
-    // Before any thread is started: the fence holds for the calling one and what comes after it.
+    // Before any thread is started: fence and filters hold for the calling one and what comes after it.
     let fence = fence::set();
+    filters::load(&filters)?;
     if let Some(bytes_max) = limits.watched_bytes_max {
         watch::start(bytes_max)?;
     }
     relay::start(relays.into_iter().map(|port| (port, PathBuf::from(format!("{RELAYS}/{port}")))))?;
-    let surroundings = Arc::new(Surroundings { limits, environment: environment::of(&environment)? });
-    write(&answers, id, Said::Ready(fence))?;
-    while let Some(request) = frame::read(&mut questions)? {
-        start_answering(request, &surroundings, &answers)?;
+    let environment = environment::of(&environment)?;
+    let surroundings = Surroundings { limits, environment, still: RwLock::new(false) };
+    let inside = Arc::new(Inside { surroundings, trees: Trees::default() });
+    answering::write(&answers, id, Said::Ready(fence))?;
+    let end = started.checked_add(Duration::from_millis(lifetime_ms));
+    while wait_for(&questions, end)
+        && let Some(request) = frame::read(&mut questions)?
+    {
+        answering::start(request, &inside, &answers)?;
     }
     Ok(())
 }
 
 /// Moves the socket away from standard input, and puts nothing at the three descriptors that commands would inherit.
-fn take_socket() -> io::Result<File> {
-    let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+fn take_socket() -> io::Result<(File, File)> {
+    let socket = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
+    let same = socket.try_clone()?;
+    put_nothing_in_their_place()?;
+    Ok((socket, same))
+}
+
+/// As [`take_socket`], for two pipes.
+fn take_pipes() -> io::Result<(File, File)> {
+    let questions = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let answers = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
+    put_nothing_in_their_place()?;
+    Ok((File::from(questions), File::from(answers)))
+}
+
+fn put_nothing_in_their_place() -> io::Result<()> {
     let nothing = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stdout(&nothing)?;
     rustix::stdio::dup2_stderr(&nothing)?;
-    Ok(File::from(socket))
+    Ok(())
 }
 
+/// Takes what is asked, or the most that an engine left.
 fn take_limits(processes_max: u64) -> io::Result<()> {
-    let processes = Some(processes_max.saturating_add(OWN_PROCESSES_MAX));
-    rustix::process::setrlimit(Resource::Nproc, Rlimit { current: processes, maximum: processes })?;
-    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    for (resource, wanted) in
+        [(Resource::Nproc, processes_max.saturating_add(OWN_PROCESSES_MAX)), (Resource::Core, 0)]
+    {
+        let bound =
+            rustix::process::getrlimit(resource).maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        rustix::process::setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) })?;
+    }
     Ok(())
 }
 
@@ -100,67 +123,20 @@ fn lay_home(files: &[(String, Vec<u8>)]) -> io::Result<()> {
     Ok(())
 }
 
-/// Answers `request` on a thread of its own, so that one that takes long holds up no other.
-fn start_answering(request: Request, surroundings: &Arc<Surroundings>, answers: &Answers) -> io::Result<()> {
-    let id = request.id;
-    let refusal = match &request.ask {
-        Ask::Begin(_) => return Err(io::ErrorKind::InvalidData.into()),
-        Ask::Run(_) => Said::Ran(not_started(libc::EAGAIN)),
-        Ask::File(_) => Said::File(FileAnswer::Refused(
-            "too many processes run in the sandbox; end some of them".to_owned(),
-        )),
-    };
-    let threads_answers = Arc::clone(answers);
-    let surroundings = Arc::clone(surroundings);
-    let work = move || {
-        let tell = |bytes: &[u8]| {
-            // When nobody listens any more, the loop of requests ends as well, and this program with it.
-            drop(write(&threads_answers, id, Said::Printed(bytes.to_vec())));
-        };
-        let (said, held_open) = answer(request.ask, &surroundings, &tell);
-        if write(&threads_answers, id, said).is_ok()
-            && let Some(output) = held_open
-        {
-            command::drain(&output);
+/// Waits for a request or a hang-up; false when `end` came first.
+fn wait_for(questions: &File, end: Option<Instant>) -> bool {
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        // What is longer than the system can wait for is waited for again.
+        let wait = left.map(|left| Timespec {
+            tv_sec: left.as_secs().min(3600).cast_signed(),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        match poll(&mut [PollFd::new(questions, PollFlags::IN)], wait.as_ref()) {
+            Ok(0) if left.is_some_and(|left| left.is_zero()) => return false,
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            // An error shows when it is read.
+            Ok(_) | Err(_) => return true,
         }
-    };
-    match thread::Builder::new().stack_size(STACK_BYTES).spawn(work) {
-        Ok(_) => Ok(()),
-        Err(_) => write(answers, id, refusal),
     }
-}
-
-/// The answer, and the output pipe of a command that left processes behind which hold it.
-fn answer(ask: Ask, surroundings: &Surroundings, tell: &command::Tell<'_>) -> (Said, Option<OwnedFd>) {
-    match ask {
-        Ask::Begin(_) => (Said::Ready(Fence::None), None),
-        Ask::Run(script) => {
-            let (ran, held_open) = run(&script, surroundings, tell);
-            (Said::Ran(ran), held_open)
-        }
-        Ask::File(tool) => (Said::File(work_on_file(&tool)), None),
-    }
-}
-
-fn run(script: &Script, surroundings: &Surroundings, tell: &command::Tell<'_>) -> (Ran, Option<OwnedFd>) {
-    catch_unwind(AssertUnwindSafe(|| command::run(script, surroundings, tell)))
-        .unwrap_or_else(|_| (not_started(libc::EIO), None))
-}
-
-fn work_on_file(tool: &FileTool) -> FileAnswer {
-    catch_unwind(AssertUnwindSafe(|| files::answer(Path::new(WORK), tool))).unwrap_or_else(|_| {
-        FileAnswer::Refused("the tool failed on this input; nothing is known to be done".to_owned())
-    })
-}
-
-fn not_started(errno: i32) -> Ran {
-    Ran { output: String::new(), output_bytes: 0, ended: Ended::NotStarted(errno), duration_ms: 0 }
-}
-
-fn write(answers: &Answers, id: u64, said: Said) -> io::Result<()> {
-    let frame = frame::encode(&Answer { id, said }).or_else(|_| {
-        let refusal = FileAnswer::Refused("the answer is too long".to_owned());
-        frame::encode(&Answer { id, said: Said::File(refusal) })
-    })?;
-    answers.lock().unwrap_or_else(PoisonError::into_inner).write_all(&frame)
 }

@@ -3,8 +3,13 @@
 //! A frame is a 32-bit little-endian length and a postcard message of that many bytes. Requests carry an id that the
 //! answer repeats; answers may overtake each other. The trusted side bounds every frame and believes none of it.
 
+pub mod laid;
+
 use serde::{Deserialize, Serialize};
 
+/// The argument by which the program is told that requests come by standard input and answers go to standard output,
+/// instead of both by a socket at standard input. Container engines pass pipes.
+pub const BY_PIPES: &str = "pipes";
 /// Where the work tree stands inside a sandbox.
 pub const WORK: &str = "/work";
 /// Where the home folder stands inside.
@@ -36,6 +41,20 @@ pub enum Ask {
     Run(Script),
     /// Work on files.
     File(FileTool),
+    /// Lay these pieces. Only before [`Ask::Seal`], and one request at a time.
+    Lay(laid::Place, Vec<laid::Piece>),
+    /// All is laid; what comes now is a change.
+    Seal,
+    /// List what differs from what was laid of the work tree.
+    Changes,
+    /// Read what stands at a changed path.
+    Content(laid::Wanted),
+    /// End every process inside but this program, which starts none any more.
+    Still,
+    /// List what stands where nothing was laid.
+    Added(laid::Place),
+    /// Read the next pieces of what the last [`Ask::Added`] listed; none when all have been read.
+    Load,
 }
 
 /// What holds in a sandbox from the start.
@@ -49,6 +68,10 @@ pub struct Begin {
     pub home: Vec<(String, Vec<u8>)>,
     /// Loopback ports that are piped to the sockets of the same number in [`RELAYS`].
     pub relays: Vec<u16>,
+    /// System call filters to load, as the kernel reads them, where no launcher did.
+    pub filters: Vec<Vec<u8>>,
+    /// After this long the program ends itself: a service that was cut off from a container cannot end it.
+    pub lifetime_ms: u64,
 }
 
 /// What every process inside is held to, by the kernel's resource limits.
@@ -97,6 +120,18 @@ pub enum Said {
     Ran(Ran),
     /// To [`Ask::File`].
     File(FileAnswer),
+    /// To [`Ask::Lay`], [`Ask::Seal`] and [`Ask::Still`].
+    Done,
+    /// To [`Ask::Changes`].
+    Changes(laid::Changes),
+    /// To [`Ask::Content`].
+    Content(laid::Found),
+    /// To [`Ask::Added`].
+    Added(laid::Added),
+    /// To [`Ask::Load`].
+    Load(Vec<laid::Piece>),
+    /// To what is asked of what was laid: the system's error number.
+    Failed(i32),
 }
 
 /// What keeps everything inside off from what is not its own, besides the mounts.

@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::{PoisonError, RwLock};
 
 use backspace_init::protocol::Limits;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -36,6 +37,8 @@ pub(crate) struct Surroundings {
     pub(crate) limits: Limits,
     /// Its environment, as `NAME=VALUE`.
     pub(crate) environment: Vec<CString>,
+    /// Whether none is started any more. Held while one is, so that whoever sets it finds all there are.
+    pub(crate) still: RwLock<bool>,
 }
 
 /// A shell that runs.
@@ -114,6 +117,10 @@ pub(crate) fn start(script: &str, surroundings: &Surroundings) -> io::Result<She
         output: output_end.as_raw_fd(),
         report: report_end.as_raw_fd(),
     };
+    let still = surroundings.still.read().unwrap_or_else(PoisonError::into_inner);
+    if *still {
+        return Err(io::Error::from_raw_os_error(libc::ESHUTDOWN));
+    }
     // SAFETY: the child calls nothing but the kernel (see `supervise`), so locks that other threads hold do not matter.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
@@ -196,20 +203,29 @@ fn take_limits(limits: &Limits) -> rustix::io::Result<()> {
         (Resource::Data, limits.memory_bytes_max),
         (Resource::Fsize, limits.file_bytes_max),
         (Resource::Nofile, OPEN_FILES_MAX),
+        (Resource::Core, 0),
+    ];
+    for (resource, wanted) in bounds {
+        take_limit(resource, wanted)?;
+    }
+    let others = [
         (Resource::Memlock, LOCKED_BYTES_MAX),
         (Resource::Msgqueue, MESSAGE_BYTES_MAX),
         (Resource::Sigpending, SIGNALS_MAX),
         // Whatever the service's account may: no command runs before all others.
         (Resource::Rtprio, 0),
         (Resource::Nice, 0),
-        (Resource::Core, 0),
     ];
-    for (resource, wanted) in bounds {
-        let bound =
-            rustix::process::getrlimit(resource).maximum.map_or(wanted, |maximum| maximum.min(wanted));
-        rustix::process::setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) })?;
+    for (resource, wanted) in others {
+        // gVisor's kernel has nothing that these would bound, and refuses.
+        let _ = take_limit(resource, wanted);
     }
     Ok(())
+}
+
+fn take_limit(resource: Resource, wanted: u64) -> rustix::io::Result<()> {
+    let bound = rustix::process::getrlimit(resource).maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    rustix::process::setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) })
 }
 
 /// # Safety

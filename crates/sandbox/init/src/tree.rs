@@ -33,9 +33,30 @@ pub(crate) fn kill(supervisor: i32) {
         std::thread::sleep(PAUSE);
     }
     if !is_gone(supervisor) {
-        // `kill(-1)`: from process 1 this reaches everything inside but itself.
-        let _ = rustix::process::kill_process_group(Pid::INIT, Signal::KILL);
+        kill_everything();
     }
+}
+
+/// Ends everything inside but this program; tells whether it is gone.
+pub(crate) fn kill_all() -> bool {
+    let until = Instant::now() + ENDING_MAX;
+    let own = rustix::process::getpid().as_raw_pid();
+    loop {
+        kill_everything();
+        // Threads of commands that were just asked for may still start one, so it is looked for again.
+        if is_gone(own) {
+            return true;
+        }
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// `kill(-1)`: from process 1 this reaches everything inside but itself.
+fn kill_everything() {
+    let _ = rustix::process::kill_process_group(Pid::INIT, Signal::KILL);
 }
 
 /// Stops everything below `supervisor`, so that it forks no faster than it is killed.

@@ -26,6 +26,7 @@ pub(super) fn look(tools: &[PathBuf], policy: &Policy, names: &[&str]) -> Inside
     let release = fs::read_to_string("/usr/lib/os-release").unwrap_or_default();
     Inside {
         system: format!("namespaces {} {release}", std::env::consts::ARCH),
+        path: path.to_owned(),
         programs: names.iter().filter_map(find).collect(),
     }
 }

@@ -35,20 +35,6 @@ const ETC_OF_HOST: &[&str] = &[
     "ssl/openssl.cnf",
 ];
 
-/// What of `/proc` tells of this machine and not of the sandbox, and of what no program has need. The command line of
-/// the kernel may hold anything.
-const PROC_EMPTIED: &[&str] = &[
-    "cmdline",
-    "config.gz",
-    "iomem",
-    "ioports",
-    "kallsyms",
-    "key-users",
-    "keys",
-    "modules",
-    "version_signature",
-];
-
 /// The program inside.
 const INIT: &str = "/run/backspace-init";
 
@@ -149,7 +135,11 @@ fn own_files(argv: &mut Argv, relays: &[Relay]) {
         argv.add(&["--ro-bind", &format!("{}/{port}", stage::RELAYS), &format!("{RELAYS}/{port}")]);
     }
     argv.add(&["--proc", "/proc", "--dev", "/dev"]);
-    for path in PROC_EMPTIED.iter().map(|name| Path::new("/proc").join(name)).filter(|path| path.exists()) {
+    for path in crate::hidden::FILES_OF_PROC
+        .iter()
+        .map(|name| Path::new("/proc").join(name))
+        .filter(|path| path.exists())
+    {
         argv.add_paths("--ro-bind", Path::new(stage::EMPTY), &path);
     }
     argv.add(&["--bind", &format!("{}/shm", stage::WRITABLE), "/dev/shm", "--remount-ro", "/dev"]);

@@ -1,10 +1,8 @@
 //! What holds in a sandbox of namespaces, in words for the log and for people.
 
-use backspace_init::protocol::Fence;
-
 use super::cgroup::{Bounds, Groups};
 use super::disk::Disk;
-use crate::{Policy, Relay, Terms};
+use crate::{Policy, Terms};
 
 /// What a sandbox is held to, and what this machine gave to hold it.
 pub(super) struct Bounded<'a> {
@@ -21,34 +19,17 @@ pub(super) fn terms(bounded: &Bounded<'_>) -> Terms {
     let mut terms = Terms {
         backend: "namespaces",
         enforced: vec![
-            network(&policy.relays),
+            crate::network(&policy.relays),
             "a root of its own: /usr read-only, nothing of this machine's people".to_owned(),
             "no capabilities, no user namespaces, filtered system calls".to_owned(),
             format!("at most {} processes", policy.processes_max),
             format!("at most {} s", policy.lifetime.as_secs()),
         ],
-        soft: Vec::new(),
+        ..Terms::default()
     };
     work(bounded, &mut terms);
     memory(bounded, &mut terms);
     terms
-}
-
-/// The wall that the program inside has set, if this kernel has it.
-pub(super) fn of_fence(fence: Fence) -> Option<String> {
-    match fence {
-        Fence::None => None,
-        Fence::Landlock => Some("Landlock over all files".to_owned()),
-    }
-}
-
-fn network(relays: &[Relay]) -> String {
-    let ports: Vec<String> = relays.iter().map(|relay| format!("127.0.0.1:{}", relay.port)).collect();
-    if ports.is_empty() {
-        "no network".to_owned()
-    } else {
-        format!("no network but what this service answers at {}", ports.join(" and "))
-    }
 }
 
 fn work(bounded: &Bounded<'_>, terms: &mut Terms) {

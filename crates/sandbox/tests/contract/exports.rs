@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sandbox::{Allowance, Error, Exported, Tree};
 
 use crate::ends::{marker, processes_with};
-use crate::world::{Open, World};
+use crate::world::{Kind, Open, World, kind};
 
 const PLENTY: Allowance = Allowance { bytes_max: 64 << 20, entries_max: 10_000 };
 
@@ -68,10 +68,13 @@ async fn what_was_added_stands_in_the_next_sandbox_and_is_no_change_there() {
             .await;
         let changes = sandbox.changes().await;
         let changed: Vec<&str> = changes.keys().map(String::as_str).collect();
-        assert_eq!(
-            changed,
-            ["deps/a/empty/new", "deps/a/one", "deps/tool", "src/deep/c", "src/deep/d", "src/deep/gen/g"]
-        );
+        let mut expected =
+            vec!["deps/a/empty/new", "deps/a/one", "deps/tool", "src/deep/c", "src/deep/d", "src/deep/gen/g"];
+        if matches!(kind(), Kind::Sent | Kind::Gvisor) {
+            // An overlay makes two files of one with two names as soon as it changes; here it stays one.
+            expected.insert(3, "deps/two");
+        }
+        assert_eq!(changed, expected);
         sandbox.close().await;
         assert_eq!(fs::read_to_string(folder.join("work/deps/a/one")).unwrap(), "1\n");
         assert_eq!(fs::read_to_string(folder.join("home/.rc")).unwrap(), "r\n");
@@ -86,11 +89,13 @@ async fn what_the_base_holds_stays_as_it_is() {
                   rm link; ln -s elsewhere link; rm run.sh; mkdir run.sh; echo i > run.sh/inside
                   touch -- -rf; echo evil > .git/HEAD; mkdir .git/hooks; echo evil > .git/hooks/pre-commit";
     let Some((folder, exported)) = exported(&world, script).await else { return };
-    assert_eq!(
-        text(&exported.undone),
-        ["README", "link", "run.sh", "src/a", "src/b", "src/deep/c", "src/deep/d"]
-    );
-    assert_eq!(exported.undone_total, 7);
+    let mut expected = vec!["README", "link", "run.sh", "src/a", "src/b", "src/deep/c", "src/deep/d"];
+    if matches!(kind(), Kind::Sent | Kind::Gvisor) {
+        // Written anew and the same as before: nobody inside knows what it held.
+        expected.insert(0, "-rf");
+    }
+    assert_eq!(text(&exported.undone), expected);
+    assert_eq!(exported.undone_total, expected.len() as u64);
     assert_eq!(text(exported.roots.as_deref().unwrap()), ["src/deep/n"]);
     let sandbox = over(&world, &folder).await;
     let said =
@@ -154,13 +159,15 @@ async fn what_is_too_much_is_refused() {
         ("mkdir m; cd m; touch f; for i in $(seq 60); do ln f $i; done", "more than 50 files"),
         (deep, "more than 50 files"),
     ];
-    for (number, (script, reason)) in cases.into_iter().enumerate() {
+    // Where changes lie on disk no file is longer than all of them may be.
+    let cases = if kind() == Kind::Container { &cases[1..] } else { &cases };
+    for (number, (script, reason)) in cases.iter().enumerate() {
         let Some(sandbox) = world.open().await else { return };
         sandbox.ok(script).await;
         let folder = world.base.path().join(number.to_string());
         let refused = sandbox.0.export(&folder, small).await;
         let Err(Error::TooLarge { what }) = refused else { panic!("{script}: {refused:?}") };
-        assert_eq!(what, reason, "{script}");
+        assert_eq!(what, *reason, "{script}");
         sandbox.close().await;
     }
     let Some(sandbox) = world.open().await else { return };
@@ -180,7 +187,8 @@ async fn nothing_inside_runs_any_more_when_it_is_exported() {
     );
     let Some(sandbox) = world.open().await else { return };
     sandbox.ok(&script).await;
-    assert!(!processes_with(&mark).is_empty());
+    // gVisor's kernel is a process of this machine, what runs in it is not.
+    assert!(!processes_with(&mark).is_empty() || kind() == Kind::Gvisor);
     let folder = world.base.path().join("exported");
     sandbox.0.export(&folder, PLENTY).await.unwrap();
     assert_eq!(processes_with(&mark), Vec::<i32>::new());

@@ -5,6 +5,8 @@ mod changes;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod containers;
+#[cfg(test)]
 mod egress;
 #[cfg(test)]
 mod ends;
@@ -22,7 +24,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 
 /// A user that no machine has.
-const ORDINARY: u32 = 1_500_000;
+pub(crate) const ORDINARY: u32 = 1_500_000;
 
 /// Started by root, the whole suite runs a second time as somebody else.
 #[test]
@@ -38,7 +40,7 @@ fn the_same_holds_for_an_ordinary_user() {
     fs::create_dir(&temporary).unwrap();
     std::os::unix::fs::chown(&temporary, Some(ORDINARY), Some(ORDINARY)).unwrap();
     let status = std::process::Command::new(&program)
-        .args(["--skip", "the_same_holds_for_an_ordinary_user"])
+        .args(["--skip", "the_same_holds"])
         .env("TMPDIR", &temporary)
         .current_dir("/")
         .uid(ORDINARY)

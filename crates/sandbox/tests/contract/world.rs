@@ -10,11 +10,55 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::{ChangedKind, ChangedPath, Content};
+use sandbox::docker;
 use sandbox::namespaces::{self, Changes};
 use sandbox::{Command, Config, Ended, Error, Policy, Ran, Sandbox, Terms, Tree};
 
 /// Enough for any file of these tests.
 const CONTENT_BYTES_MAX: u64 = 1 << 20;
+
+/// Says in what the suite is run: nothing for namespaces, else `docker`, or `docker+` and a runtime.
+pub(crate) const BACKEND: &str = "BACKSPACE_CONTRACT_BACKEND";
+/// Says where the engine listens.
+pub(crate) const ENGINE: &str = "BACKSPACE_CONTRACT_ENGINE";
+
+/// In what the suite is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Namespaces,
+    /// A container over a work tree that the engine lays.
+    Container,
+    /// A container with a work tree that is sent.
+    Sent,
+    /// The same with gVisor's kernel.
+    Gvisor,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' own switch")]
+pub(crate) fn kind() -> Kind {
+    match std::env::var(BACKEND).ok().as_deref() {
+        None => Kind::Namespaces,
+        Some("docker") if rustix::process::geteuid().is_root() => Kind::Sent,
+        Some("docker") => Kind::Container,
+        Some("docker+runsc") => Kind::Gvisor,
+        Some(other) => panic!("{BACKEND}={other}"),
+    }
+}
+
+/// Where the engine listens.
+#[expect(clippy::disallowed_methods, reason = "the tests' own switch")]
+pub(crate) fn engine_address() -> String {
+    std::env::var(ENGINE).unwrap()
+}
+
+/// Whether a test says nothing of the kind of sandbox that the suite is run in, because of `reason`.
+pub(crate) fn says_nothing_of(kinds: &[Kind], reason: &str) -> bool {
+    let nothing = kinds.contains(&kind());
+    if nothing {
+        println!("NOT APPLICABLE in {:?}: {reason}", kind());
+    }
+    nothing
+}
 
 pub(crate) struct World {
     pub(crate) base: tempfile::TempDir,
@@ -59,16 +103,21 @@ impl World {
             home: Vec::new(),
         };
         let tree = Tree::of(vec![git, tree]);
-        Self { base, tree, config: Config::Namespaces(namespaces::Config::default()), policy }
+        let config = config(Place::Memory, base.path());
+        Self { base, tree, config, policy }
     }
 
     /// The same with the changes in a folder on disk.
     pub(crate) fn on_disk() -> Self {
         let mut world = Self::new();
-        world.config = Config::Namespaces(namespaces::Config {
-            changes: Changes::Folder(world.place()),
-            ..namespaces::Config::default()
-        });
+        world.config = config(Place::Folder, world.base.path());
+        world
+    }
+
+    /// The same with the changes below `place`, which another world made.
+    pub(crate) fn at(place: &Path) -> Self {
+        let mut world = Self::new();
+        world.config = config(Place::Folder, place.parent().unwrap());
         world
     }
 
@@ -95,6 +144,37 @@ impl World {
             }
             Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
         }
+    }
+}
+
+/// Where changes go, where both can be had.
+#[derive(Clone, Copy)]
+enum Place {
+    Memory,
+    Folder,
+}
+
+/// A configuration for the kind that the suite is run in.
+fn config(place: Place, base: &Path) -> Config {
+    let folder = base.join("changes");
+    let docker = |changes, runtime: Option<&str>| {
+        Config::Docker(docker::Config {
+            engine: engine_address(),
+            image: if runtime.is_some() { "backspace-sandbox-gvisor" } else { "backspace-sandbox" }
+                .to_owned(),
+            runtime: runtime.map(str::to_owned),
+            changes,
+        })
+    };
+    match (kind(), place) {
+        (Kind::Namespaces, Place::Memory) => Config::Namespaces(namespaces::Config::default()),
+        (Kind::Namespaces, Place::Folder) => Config::Namespaces(namespaces::Config {
+            changes: Changes::Folder(folder),
+            ..namespaces::Config::default()
+        }),
+        (Kind::Container, _) => docker(docker::Changes::Folder(folder), None),
+        (Kind::Sent, _) => docker(docker::Changes::Memory, None),
+        (Kind::Gvisor, _) => docker(docker::Changes::Memory, Some("runsc")),
     }
 }
 

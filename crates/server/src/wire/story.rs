@@ -49,6 +49,9 @@ pub(super) fn sandbox(opened: &SandboxOpened) -> Parts<'_> {
     if !opened.soft.is_empty() {
         message = format!("{message}. Not enforced on this machine: {}", opened.soft.join(", "));
     }
+    if !opened.passed_over.is_empty() {
+        message = format!("{message}. Preferred, but not to be had: {}", opened.passed_over.join("; "));
+    }
     status(message, Status::default())
 }
 

@@ -40,6 +40,7 @@ fn beginning() -> Vec<Event> {
             backend: "namespaces".into(),
             enforced: vec!["no network".into(), "no capabilities".into()],
             soft: vec!["memory".into()],
+            passed_over: vec!["docker: no engine answers".into()],
         }),
         Event::AgentBriefed(AgentBriefed {
             system: "s".into(),

@@ -51,9 +51,9 @@ impl Opens for Opening {
         Ok(Arc::new(Observed { inner, tells: self.tells.clone() }))
     }
 
-    async fn inside(&self, policy: &Policy, names: &[&str]) -> Result<Inside, Error> {
+    async fn inside(&self, tree: &Tree, policy: &Policy, names: &[&str]) -> Result<Inside, Error> {
         match &self.inner {
-            Inner::Real(config) => sandbox::inside(config, policy, names).await,
+            Inner::Real(config) => sandbox::inside(config, tree, policy, names).await,
             Inner::Played(_) => Ok(Inside::default()),
         }
     }

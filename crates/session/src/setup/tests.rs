@@ -10,7 +10,8 @@ use super::*;
 
 fn inside(programs: &[&str]) -> Inside {
     let program = |name: &&str| Program { name: (*name).to_owned(), stamp: "1".to_owned() };
-    Inside { system: "a system".to_owned(), programs: programs.iter().map(program).collect() }
+    let programs = programs.iter().map(program).collect();
+    Inside { system: "a system".to_owned(), programs, ..Inside::default() }
 }
 
 fn config(setup: Option<&[&str]>) -> RepositoryConfig {
@@ -24,7 +25,9 @@ fn a_request_beats_the_repository_which_beats_what_is_detected() {
     std::fs::write(root.path().join("package-lock.json"), "{}").unwrap();
     let inside = inside(&["npm"]);
     let decide = |wish: SetupWish, config: &RepositoryConfig| {
+        let suggested = is_suggested(&wish, config, root.path());
         let decided = decide(&wish, config, root.path(), &inside, Outside::InReach);
+        assert_eq!(suggested, decided.recipe.is_some());
         decided.recipe.map(|Recipe { origin, commands }| (origin, commands.join("; ")))
     };
     let (silent, says, off) = (config(None), config(Some(&["make deps", "make"])), config(Some(&[])));
@@ -46,7 +49,7 @@ fn what_cannot_be_done_is_said_and_not_tried() {
     let decide =
         |outside| decide(&SetupWish::AsFound, &config(None), root.path(), &inside(&["npm"]), outside);
     let no_cargo = "Cargo.lock suggests `cargo fetch --locked`, but there is no `cargo` in sandboxes here \
-                    (BACKSPACE_TOOLS)";
+                    (BACKSPACE_TOOLS, or BACKSPACE_IMAGE)";
     let Decided { recipe, passed_over } = decide(Outside::InReach);
     assert_eq!(
         (recipe.unwrap().commands, passed_over),

@@ -24,6 +24,8 @@ const VENV: &str = "work/.venv/bin";
 #[derive(Debug, Default)]
 pub(crate) struct Ground {
     prepared: Option<Prepared>,
+    /// Where commands look for programs when nothing is prepared.
+    path: String,
     /// What it is told of it.
     pub(crate) told: Option<String>,
 }
@@ -32,7 +34,12 @@ impl Ground {
     /// What `recipe` left, by the commands that `ran` now or by the same ones earlier.
     pub(super) fn of(recipe: &Recipe, ran: &[SetupRan], prepared: Option<Prepared>) -> Self {
         let told = Some(told(recipe, ran, prepared.is_some()));
-        Self { prepared, told }
+        Self { prepared, path: String::new(), told }
+    }
+
+    /// The same where commands look for programs in `path`: in what was prepared before that.
+    pub(super) fn before(self, path: String) -> Self {
+        Self { path, ..self }
     }
 
     /// The base of `checkout` with what was prepared over it.
@@ -56,7 +63,7 @@ impl Ground {
         if is_there(VENV) {
             environment.push(("VIRTUAL_ENV".to_owned(), "/work/.venv".to_owned()));
         }
-        folders.push(sandbox::PATH);
+        folders.push(&self.path);
         environment.push(("PATH".to_owned(), folders.join(":")));
     }
 

@@ -26,6 +26,7 @@ pub(crate) async fn provision(
         backend: terms.backend.to_owned(),
         enforced: terms.enforced.clone(),
         soft: terms.soft.clone(),
+        passed_over: terms.passed_over.clone(),
     };
     if let Err(failure) = story.record(STEP, vec![Event::SandboxOpened(opened)]).await {
         super::teardown(story, &*sandbox).await;

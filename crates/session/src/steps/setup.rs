@@ -31,9 +31,13 @@ pub(crate) async fn setup(story: &Story, checkout: &Checkout) -> Result<Ground, 
     let (Some(limits), Some(root)) = (story.ports.setup, checkout.tree.layers.last()) else {
         return Ok(Ground::default());
     };
+    if !setup::is_suggested(&story.request.setup, &checkout.config, root) {
+        return Ok(Ground::default());
+    }
     let policy = super::provision::policy(story, checkout);
     let policy = Policy { lifetime: limits.time_max.saturating_add(SLACK), ..policy };
-    let inside = sandbox::inside(&story.ports.sandbox, &policy, &setup::programs()).await;
+    let tree = Tree::of(checkout.tree.layers.clone());
+    let inside = sandbox::inside(&story.ports.sandbox, &tree, &policy, &setup::programs()).await;
     let inside = inside.map_err(|error| failure::of_sandbox(STEP, &error))?;
     let hosts = checkout.egress.as_ref().map(hosts).unwrap_or_default();
     let outside = if hosts.is_empty() { Outside::OutOfReach } else { Outside::InReach };
@@ -56,12 +60,13 @@ pub(crate) async fn setup(story: &Story, checkout: &Checkout) -> Result<Ground, 
     };
     let found = async { found.await.map_err(|error| failure::of_repo(STEP, &error)) };
     let (place, wanted) = story.unless_cancelled(found).await?;
-    match place {
+    let ground = match place {
         Place::Taken(prepared) => reuse(story, &recipe, prepared).await,
         Place::Vacant(vacancy) => {
             make(story, checkout, &Plan { recipe, wanted, policy, limits }, vacancy).await
         }
-    }
+    };
+    Ok(ground?.before(inside.path))
 }
 
 /// The hosts that setup reaches. One that it reaches with a credential may give it other things.

@@ -91,7 +91,7 @@ async fn sandbox(settings: &Settings) -> Verdict {
     let tried = async {
         let home = assemble::home(settings)?;
         let config = assemble::sandbox_config(settings, &home)?;
-        let versions = sandbox::versions(&config).join(", ");
+        let versions = sandbox::versions(&config).await.join(", ");
         let probed = probe::sandbox(&config, &assemble::policy(settings)?, &home).await?;
         anyhow::Ok((versions, probed))
     };
@@ -106,10 +106,14 @@ async fn sandbox(settings: &Settings) -> Verdict {
     };
     let what =
         format!("{} ({versions}): {}; tools inside: {tools}", terms.backend, terms.enforced.join(", "));
-    if terms.soft.is_empty() {
+    let soft = (!terms.soft.is_empty()).then(|| format!("not enforced here: {}", terms.soft.join("; ")));
+    let passed_over = (!terms.passed_over.is_empty())
+        .then(|| format!("preferred, but not to be had: {}", terms.passed_over.join("; ")));
+    let weaknesses: Vec<String> = soft.into_iter().chain(passed_over).collect();
+    if weaknesses.is_empty() {
         Verdict::Fine(what)
     } else {
-        Verdict::Weak { what, mend: format!("not enforced here: {}", terms.soft.join("; ")) }
+        Verdict::Weak { what, mend: weaknesses.join(". ") }
     }
 }
 

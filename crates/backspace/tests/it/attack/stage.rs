@@ -236,12 +236,23 @@ pub(crate) fn policy() -> Policy {
 }
 
 /// The backend that is attacked.
+#[expect(clippy::disallowed_methods, reason = "the tests' own switches")]
 pub(crate) fn config() -> sandbox::Config {
-    #[expect(clippy::disallowed_methods, reason = "the tests' own switch")]
     let kind = std::env::var("BACKSPACE_TEST_SANDBOX").unwrap_or_else(|_| "namespaces".to_owned());
+    let docker = |runtime: Option<&str>, image: &str| {
+        sandbox::Config::Docker(sandbox::docker::Config {
+            engine: std::env::var("DOCKER_HOST")
+                .unwrap_or_else(|_| panic!("`./dev attack` starts an engine")),
+            image: image.to_owned(),
+            runtime: runtime.map(str::to_owned),
+            changes: sandbox::docker::Changes::Memory,
+        })
+    };
     match kind.as_str() {
         "namespaces" => sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
-        other => panic!("BACKSPACE_TEST_SANDBOX is `{other}`; this release attacks `namespaces`"),
+        "docker" => docker(None, "backspace-sandbox"),
+        "docker+runsc" => docker(Some("runsc"), "backspace-sandbox-gvisor"),
+        other => panic!("BACKSPACE_TEST_SANDBOX is `{other}`: it is namespaces, docker or docker+runsc"),
     }
 }
 

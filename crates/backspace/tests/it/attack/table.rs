@@ -36,7 +36,7 @@ async fn every_attack_in_a_table() {
             breaches += usize::from(matches!(verdict, Verdict::Breached(_) | Verdict::Unclear(_)));
         }
     }
-    write(&kind(), &rows);
+    write(&kind(), &rows).await;
     assert_eq!(breaches, 0, "see the table");
 }
 
@@ -51,7 +51,7 @@ fn told(verdict: &Verdict) -> String {
     }
 }
 
-fn write(kind: &str, rows: &str) {
+async fn write(kind: &str, rows: &str) {
     let path = document();
     let text = std::fs::read_to_string(&path).unwrap();
     let (begin, end) = marks(kind);
@@ -61,7 +61,7 @@ fn write(kind: &str, rows: &str) {
         "{begin}\n### `{kind}`\n\nOn {}, backspace {}, as {user}: {}.\n\n| class | attack | came to |\n|---|---|---|\n{rows}\n{end}",
         String::from_utf8_lossy(&date).trim(),
         env!("CARGO_PKG_VERSION"),
-        sandbox::versions(&config()).join(", "),
+        sandbox::versions(&config()).await.join(", "),
     );
     let text = match (text.split_once(&begin), text.split_once(&end)) {
         (Some((before, _)), Some((_, after))) => format!("{before}{section}{after}"),

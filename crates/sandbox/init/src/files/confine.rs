@@ -7,16 +7,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::{Refusal, refuse, size};
+use crate::beneath;
 
 /// As many links as the kernel follows in one path.
 const LINKS_MAX: usize = 40;
-/// The kernel gives up on a path while folders are renamed around it; after so many attempts so do we.
-const ATTEMPTS_MAX: usize = 16;
-
 /// The kernel takes no longer path, and no refusal should repeat one.
 const PATH_BYTES_MAX: usize = 4095;
 
@@ -176,18 +174,8 @@ impl Tree {
         Ok((bytes, stat))
     }
 
-    /// The kernel's own word that a path stays inside: it stops at links and at what would lead out.
     fn beneath(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        for _ in 1..ATTEMPTS_MAX {
-            let opened =
-                rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve);
-            if !matches!(opened, Err(Errno::AGAIN | Errno::INTR)) {
-                return opened;
-            }
-        }
-        rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+        beneath::open(&self.root, path, flags)
     }
 }
 

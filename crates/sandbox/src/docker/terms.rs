@@ -1,0 +1,47 @@
+//! What holds in a container, in words.
+
+use super::container::is_gvisor;
+use super::engine::Facts;
+use super::{Config, WorkTree};
+use crate::{Policy, Terms};
+
+/// What is enforced and what is not.
+pub(super) fn terms(config: &Config, policy: &Policy, facts: &Facts, work_tree: &WorkTree) -> Terms {
+    let runtime = config.runtime.as_deref().unwrap_or(&facts.default_runtime);
+    let kernel =
+        if is_gvisor(config.runtime.as_deref(), facts) { ", a kernel of its own (gVisor)" } else { "" };
+    let size = policy.work_bytes_max >> 20;
+    let files = policy.work_inodes_max;
+    let mut terms = Terms {
+        backend: "docker",
+        enforced: vec![
+            crate::network(&policy.relays),
+            format!("a container of {} by {runtime}{kernel}, its root read-only", config.image),
+            "no capabilities, no new privileges, filtered system calls".to_owned(),
+            format!("at most {} processes", policy.processes_max),
+            format!("at most {} s", policy.lifetime.as_secs()),
+        ],
+        soft: facts.soft.iter().map(|&words| words.to_owned()).collect(),
+        passed_over: Vec::new(),
+    };
+    terms.enforced.push(match policy.processors_max {
+        Some(most) => format!("at most {most} processors"),
+        None => "half the service's weight on the processors".to_owned(),
+    });
+    match work_tree {
+        WorkTree::Overlay(_) => {
+            terms.soft.push(format!(
+                "disk: {size} MiB and {files} files are looked at every second, not held by the kernel"
+            ));
+        }
+        WorkTree::Sent if facts.is_podman || is_gvisor(config.runtime.as_deref(), facts) => {
+            terms.enforced.push(format!("changes of at most {size} MiB"));
+            terms.soft.push("files: no bound on their number".to_owned());
+        }
+        WorkTree::Sent => terms.enforced.push(format!("changes of at most {size} MiB and {files} files")),
+    }
+    if config.engine.starts_with("tcp://") {
+        terms.soft.push("the engine is spoken with in the clear, by whoever reaches its port".to_owned());
+    }
+    terms
+}

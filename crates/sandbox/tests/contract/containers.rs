@@ -1,0 +1,109 @@
+//! Runs the whole suite again in containers, by an engine that is started for it.
+#![expect(clippy::disallowed_methods, reason = "the tests' own switches")]
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::ORDINARY;
+use crate::world::{BACKEND, ENGINE};
+
+/// Says that the engine must be there; without, the suite is not run in containers, which is said.
+const REQUIRED: [&str; 2] = ["BACKSPACE_REQUIRE_DOCKER", "BACKSPACE_TEST_DOCKER"];
+/// Says that gVisor must be there as well.
+const GVISOR_REQUIRED: &str = "BACKSPACE_REQUIRE_RUNSC";
+
+/// An engine that ends with this process.
+struct Engine {
+    address: String,
+    has_gvisor: bool,
+    /// Its standard input ends with this process, however that ends.
+    _script: Child,
+}
+
+/// The engine of this process; nothing when nobody asked for it.
+fn engine() -> Option<&'static Engine> {
+    static STARTED: OnceLock<Option<Engine>> = OnceLock::new();
+    let started = STARTED.get_or_init(|| {
+        if !REQUIRED.iter().any(|name| std::env::var_os(name).is_some()) {
+            println!("SKIPPED, nobody asked for containers: set BACKSPACE_REQUIRE_DOCKER=1");
+            return None;
+        }
+        assert!(rustix::process::geteuid().is_root(), "only root starts an engine for the tests");
+        let folder =
+            tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap().keep();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine");
+        let mut script =
+            Command::new(script).arg(&folder).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(script.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "READY\n", "the engine did not start: is docker.io installed?");
+        let has_gvisor = fs::read_to_string(folder.join("daemon.json")).unwrap().contains("runsc");
+        Some(Engine {
+            address: format!("unix://{}", folder.join("docker.sock").display()),
+            has_gvisor,
+            _script: script,
+        })
+    });
+    started.as_ref()
+}
+
+/// Whom the suite is run by.
+enum By {
+    /// The work tree is sent to the engine.
+    Root,
+    /// The engine lays the work tree.
+    Ordinary,
+}
+
+/// Runs the suite in containers of `backend`.
+fn run(backend: &str, by: By) {
+    let Some(engine) = engine() else { return };
+    // The build's folder may lie where only root comes.
+    let home = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
+    let program = home.path().join("contract");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let temporary = home.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let mut suite = Command::new(&program);
+    suite
+        .args(["--skip", "the_same_holds"])
+        .env("TMPDIR", &temporary)
+        .env(BACKEND, backend)
+        .env(ENGINE, &engine.address)
+        .current_dir("/");
+    match by {
+        By::Root => {}
+        By::Ordinary => {
+            std::os::unix::fs::chown(&temporary, Some(ORDINARY), Some(ORDINARY)).unwrap();
+            suite.uid(ORDINARY).gid(ORDINARY);
+        }
+    }
+    let status = suite.status().unwrap();
+    assert!(status.success(), "in containers of {backend}: {status}");
+}
+
+#[test]
+fn the_same_holds_in_containers() {
+    run("docker", By::Root);
+}
+
+#[test]
+fn the_same_holds_in_containers_for_an_ordinary_user() {
+    run("docker", By::Ordinary);
+}
+
+#[test]
+fn the_same_holds_in_gvisor() {
+    let Some(engine) = engine() else { return };
+    if !engine.has_gvisor {
+        assert!(std::env::var_os(GVISOR_REQUIRED).is_none(), "runsc and busybox are not installed");
+        println!("SKIPPED, runsc and busybox are not installed");
+        return;
+    }
+    run("docker+runsc", By::Root);
+}
