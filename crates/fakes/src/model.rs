@@ -7,6 +7,7 @@ mod anthropic;
 mod cache;
 mod chat_completions;
 mod fault;
+mod garble;
 mod recording;
 mod refusal;
 mod responses;
@@ -31,7 +32,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use cache::{Kept, Split};
-pub use fault::Fault;
+pub use fault::{Fault, Garble};
 use recording::Recorded;
 pub use recording::{Recording, RecordingError};
 use refusal::Refusal;

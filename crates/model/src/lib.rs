@@ -4,6 +4,7 @@ mod anthropic;
 mod chain;
 mod chat_completions;
 mod conversation;
+mod count;
 mod error;
 mod facts;
 mod foreign;
@@ -18,6 +19,7 @@ mod refusal;
 mod responses;
 mod retry;
 mod scripted;
+mod sse;
 mod stream;
 mod transport;
 mod vendors;
@@ -36,6 +38,7 @@ pub use played::{Answered, AtEnd, Config as PlayedConfig, Pace, Played};
 pub use recalled::Kept;
 pub use retry::Policy;
 pub use scripted::Config as ScriptedConfig;
+pub use sse::{Events, NoEvents};
 pub use vendors::{
     Called, Models, Protocol, Served, SettingRole, Unready, Vendor, VendorSetting, Vendors, VendorsError,
 };

@@ -70,6 +70,11 @@ pub(crate) fn in_stream(served: &Served, data: &str) -> Error {
     }
 }
 
+/// The error that an answer of status 200 holds instead of a reply; nothing when there is none in it.
+pub(crate) fn in_body(served: &Served, body: &str) -> Option<Error> {
+    parse_error(body).map(|_| in_stream(served, body))
+}
+
 fn may_be_asked_again(status: u16, headers: &HeaderMap) -> bool {
     if FINAL.contains(&status) {
         return false;
@@ -175,9 +180,9 @@ impl Told {
 fn parse_error(body: &str) -> Option<Told> {
     #[derive(Deserialize)]
     struct Body {
-        error: serde_json::Value,
+        error: Option<serde_json::Value>,
     }
-    let error = serde_json::from_str::<Body>(body).ok()?.error;
+    let error = serde_json::from_str::<Body>(body).ok()?.error?;
     if let Some(message) = error.as_str() {
         return Some(Told::plain(message));
     }

@@ -1,21 +1,17 @@
 //! Reads a reply that arrives as server-sent events: bounded in size, and never silent for long.
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Bytes;
-use eventsource_stream::{EventStreamError, Eventsource};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt};
 use tokio::time::timeout;
 
 use crate::Error;
+use crate::sse::Events;
 
 /// Providers send a heartbeat every few seconds; a line this silent is dead, or the server behind it is.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(120);
-/// One event, in bytes: a tool call that arrives whole can hold a file of a megabyte.
-const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// One reply, in bytes: the longest reply on offer has 128,000 tokens of some 250 bytes each on the wire.
 const REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long the end of a body is waited for after its last event; only then can its connection be used again.
@@ -44,70 +40,39 @@ where
     S: Stream<Item = Result<Bytes, E>>,
     E: std::error::Error,
 {
-    let since_event = Arc::new(AtomicUsize::new(0));
-    let mut events = pin!(bounded(body, since_event.clone()).eventsource());
-    while let Some(event) = events.next().await {
-        let event = event.map_err(|error| broken(provider, error))?;
-        since_event.store(0, Ordering::Relaxed);
-        if assembly.take(&event.data)? == Progress::Whole {
-            // What may follow is of no interest, and a server that does not close in time only costs its connection.
-            let _ =
-                timeout(END_MAX, async { while events.next().await.is_some_and(|event| event.is_ok()) {} })
-                    .await;
-            return Ok(());
+    let (mut body, mut events, mut total) = (pin!(body), Events::default(), 0_usize);
+    while let Some(bytes) = next(provider, body.as_mut()).await? {
+        total = total.saturating_add(bytes.len());
+        if total > REPLY_BYTES_MAX {
+            return Err(protocol(provider, "the reply is too long"));
+        }
+        let mut rest = &bytes[..];
+        while let Some(data) = events.next(&mut rest).map_err(|odd| protocol(provider, odd.to_string()))? {
+            if assembly.take(&data)? == Progress::Whole {
+                // What may follow is of no interest, and a server that does not close in time only costs its connection.
+                let rest = async { while body.next().await.is_some_and(|bytes| bytes.is_ok()) {} };
+                let _ = timeout(END_MAX, rest).await;
+                return Ok(());
+            }
         }
     }
     Ok(())
 }
 
-/// Why no more of a body can be read.
-enum Broken {
-    Line(String),
-    Idle,
-    FrameTooLong,
-    ReplyTooLong,
-}
-
-/// `body` within the limits above; `since_event` is set to zero by whoever finds an event in it.
-fn bounded<S, E>(body: S, since_event: Arc<AtomicUsize>) -> impl Stream<Item = Result<Bytes, Broken>>
+/// The next bytes of `body`; nothing at its end.
+async fn next<S, E>(provider: &str, mut body: Pin<&mut S>) -> Result<Option<Bytes>, Error>
 where
     S: Stream<Item = Result<Bytes, E>>,
     E: std::error::Error,
 {
-    let state = (Box::pin(body), since_event, 0_usize);
-    stream::unfold(Some(state), |state| async {
-        let (mut body, since_event, total) = state?;
-        let bytes = match timeout(IDLE_MAX, body.next()).await {
-            Err(_) => return Some((Err(Broken::Idle), None)),
-            Ok(None) => return None,
-            Ok(Some(Err(error))) => return Some((Err(Broken::Line(chain(&error))), None)),
-            Ok(Some(Ok(bytes))) => bytes,
-        };
-        let total = total.saturating_add(bytes.len());
-        if since_event.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len() > FRAME_BYTES_MAX {
-            return Some((Err(Broken::FrameTooLong), None));
+    match timeout(IDLE_MAX, body.next()).await {
+        Ok(bytes) => bytes
+            .transpose()
+            .map_err(|error| transient(provider, format!("the reply broke off: {}", chain(&error)))),
+        Err(_) => {
+            let seconds = IDLE_MAX.as_secs();
+            Err(transient(provider, format!("nothing came for {seconds} s in the middle of the reply")))
         }
-        if total > REPLY_BYTES_MAX {
-            return Some((Err(Broken::ReplyTooLong), None));
-        }
-        Some((Ok(bytes), Some((body, since_event, total))))
-    })
-}
-
-fn broken(provider: &str, error: EventStreamError<Broken>) -> Error {
-    let protocol = |message: &str| protocol(provider, message);
-    match error {
-        EventStreamError::Utf8(_) => protocol("the event stream is not UTF-8"),
-        EventStreamError::Parser(_) => protocol("the event stream has a line that is none"),
-        EventStreamError::Transport(Broken::FrameTooLong) => protocol("an event of the stream is too long"),
-        EventStreamError::Transport(Broken::ReplyTooLong) => protocol("the reply is too long"),
-        EventStreamError::Transport(Broken::Line(message)) => {
-            transient(provider, format!("the reply broke off: {message}"))
-        }
-        EventStreamError::Transport(Broken::Idle) => transient(
-            provider,
-            format!("nothing came for {} s in the middle of the reply", IDLE_MAX.as_secs()),
-        ),
     }
 }
 
@@ -135,6 +100,8 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use std::io;
+
+    use futures_util::stream;
 
     use super::*;
 
@@ -177,17 +144,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_broken_line_and_a_long_frame_are_errors() {
+    async fn a_broken_line_nonsense_and_a_reply_without_end_are_errors() {
         let reset = || Err(io::Error::from(io::ErrorKind::ConnectionReset));
         let (result, kept) = read_all(vec![bytes("data: a\n\ndata: b\n")], vec![reset()]).await;
         assert_eq!(kept, ["a"]);
         assert!(matches!(result, Err(Error::Transient { .. })));
-        let long = Bytes::from(vec![b'x'; FRAME_BYTES_MAX / 2 + 1]);
-        let (result, _) =
-            read_all(vec![bytes("data: "), Ok(long.clone()), Ok(long)], vec![bytes("\n\n")]).await;
-        assert!(matches!(result, Err(Error::Protocol { .. })));
-        let (result, _) =
-            read_all(vec![Ok(Bytes::from_static(b"data: \xff\xff\n\n"))], vec![bytes("")]).await;
+        let (result, _) = read_all(vec![Ok(Bytes::from_static(b"data: \xff\xff\n\n"))], vec![]).await;
+        assert!(matches!(result, Err(Error::Protocol { .. })), "at once, and not at the end of the body");
+        let notes = Bytes::from([b": ", &vec![b'x'; 1024 * 1024][..], b"\n"].concat());
+        let (result, _) = read_all((0..64).map(|_| Ok(notes.clone())).collect(), vec![]).await;
         assert!(matches!(result, Err(Error::Protocol { .. })));
     }
 }

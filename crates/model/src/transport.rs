@@ -69,12 +69,18 @@ impl Endpoint {
         let kind =
             response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !kind.starts_with("text/event-stream") {
-            return Err(protocol(
-                self.served.provider(),
-                format!("{:?} instead of an event stream", self.told(kind)),
-            ));
+            let kind = self.told(kind);
+            return Err(self.no_stream(&kind, response).await);
         }
         Ok(response.bytes_stream())
+    }
+
+    /// What an answer means that claims to be in order and is no event stream. Some gateways put errors there.
+    async fn no_stream(&self, kind: &str, response: Response) -> Error {
+        let body = self.read_error(response).await;
+        refusal::in_body(&self.served, &body).unwrap_or_else(|| {
+            protocol(self.served.provider(), format!("{kind:?} instead of an event stream"))
+        })
     }
 
     /// What an answer other than 200 means.

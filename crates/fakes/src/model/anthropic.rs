@@ -10,9 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::Fake;
 use super::cache::Kept;
-use super::fault::Fault;
 use super::recording::{Block, Recorded};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Vendor, instead};
 use super::seal::Prefix;
 use super::sse::{Events, pieces};
 
@@ -36,8 +35,8 @@ pub(super) async fn answer(fake: &Fake, headers: &HeaderMap, body: &[u8]) -> Res
     };
     let fault = fake.next_fault();
     tokio::time::sleep(reply.delay()).await;
-    if let Some(Fault::Status { status, headers }) = fault {
-        return Err(Refusal::asked_for(status, headers));
+    if let Some(answer) = instead(fault.as_ref(), Vendor::Anthropic) {
+        return Ok(answer);
     }
     let reply = &*fake.counted(reply, body, Kept::up_to_marks);
     let model = reply.model.as_deref().unwrap_or(asked.model);

@@ -1,5 +1,7 @@
 //! Ways to fail that a test can ask for.
 
+use serde_json::Value;
+
 /// How a request is to fail, after it was found to be in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -10,6 +12,21 @@ pub enum Fault {
         /// Headers beside the usual ones: `retry-after` and its like.
         headers: Vec<(&'static str, String)>,
     },
+    /// What the account may use is used up, in the vendor's status and words.
+    QuotaSpent,
+    /// The conversation is too long, in the vendor's status and words.
+    ContextFull,
+    /// Exactly this instead of a reply, from a server that is none of the vendor's.
+    Instead {
+        /// The status.
+        status: u16,
+        /// All headers.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: String,
+    },
+    /// The connection breaks before the first event.
+    CutAtOnce,
     /// The connection breaks: in the middle of a tool call when the reply has one, else in the middle of the reply.
     Cut,
     /// The body ends at the same place, but as if it were whole.
@@ -18,6 +35,29 @@ pub enum Fault {
     Stall,
     /// At the same place the provider says that it is overloaded.
     ErrorInStream,
+    /// The reply comes to its end, with something wrong in it.
+    Garbled(Garble),
+}
+
+/// What is wrong in a reply that comes to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Garble {
+    /// The first piece of a tool call comes twice, or else of the text.
+    Twice,
+    /// An event has bytes that are no UTF-8.
+    NotUtf8,
+    /// An event ends in the middle of its JSON.
+    NotJson,
+    /// There are events, fields and comments that nobody knows.
+    Unknown,
+    /// One event has five megabytes.
+    Oversized,
+    /// Each count of tokens is this.
+    Counts(Value),
+    /// No count of tokens is told.
+    NoCounts,
+    /// Lines end as on Windows, and the bytes arrive one by one.
+    Crumbs,
 }
 
 impl Fault {

@@ -5,6 +5,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::fault::Fault;
+
 /// Why a request is not answered.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -16,6 +18,35 @@ pub(super) struct Refusal {
     /// The code, where it is not the one of the status, for OpenAI's shape.
     code: Option<&'static str>,
     headers: Vec<(&'static str, String)>,
+}
+
+/// Whose words an answer is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Vendor {
+    Anthropic,
+    OpenAi,
+}
+
+/// What `fault` answers instead of a reply; nothing when it is a fault of the reply.
+pub(super) fn instead(fault: Option<&Fault>, vendor: Vendor) -> Option<Response> {
+    let refusal = match fault? {
+        Fault::Status { status, headers } => Refusal::asked_for(*status, headers.clone()),
+        Fault::QuotaSpent => Refusal::quota_spent(vendor),
+        Fault::ContextFull => Refusal::context_full(vendor),
+        Fault::Instead { status, headers, body } => {
+            return Some(respond(*status, headers, body.clone().into_response()));
+        }
+        Fault::CutAtOnce
+        | Fault::Cut
+        | Fault::EndEarly
+        | Fault::Stall
+        | Fault::ErrorInStream
+        | Fault::Garbled(_) => return None,
+    };
+    Some(match vendor {
+        Vendor::Anthropic => refusal.into_anthropic(),
+        Vendor::OpenAi => refusal.into_openai(),
+    })
 }
 
 impl Refusal {
@@ -39,7 +70,7 @@ impl Refusal {
     }
 
     /// The failure that a test asked for.
-    pub(super) fn asked_for(status: u16, headers: Vec<(&'static str, String)>) -> Self {
+    fn asked_for(status: u16, headers: Vec<(&'static str, String)>) -> Self {
         let (kind, message) = match status {
             401 => ("authentication_error", "invalid x-api-key"),
             402 => ("billing_error", "Your credit balance is too low"),
@@ -55,6 +86,33 @@ impl Refusal {
             _ => ("invalid_request_error", "Bad request"),
         };
         Self { headers, ..Self::new(status, kind, message) }
+    }
+
+    /// The account may use nothing more.
+    fn quota_spent(vendor: Vendor) -> Self {
+        match vendor {
+            Vendor::Anthropic => Self::invalid(
+                "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or \
+                 purchase credits.",
+            ),
+            Vendor::OpenAi => Self::new(
+                429,
+                "insufficient_quota",
+                "You exceeded your current quota, please check your plan and billing details.",
+            )
+            .coded("insufficient_quota"),
+        }
+    }
+
+    /// The conversation is too long.
+    fn context_full(vendor: Vendor) -> Self {
+        match vendor {
+            Vendor::Anthropic => Self::invalid("prompt is too long: 213462 tokens > 200000 maximum"),
+            Vendor::OpenAi => Self::invalid(
+                "Your input exceeds the context window of this model. Please adjust your input and try again.",
+            )
+            .coded("context_length_exceeded"),
+        }
     }
 
     /// `{"type":"error","error":{"type","message"},"request_id"}`.
@@ -73,7 +131,7 @@ impl Refusal {
         });
         let kind = match self.status {
             401 => "invalid_request_error",
-            429 => "requests",
+            429 if code == Some("rate_limit_exceeded") => "requests",
             500.. => "server_error",
             _ => self.kind,
         };
@@ -82,13 +140,17 @@ impl Refusal {
     }
 
     fn respond(self, body: Value) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(body)).into_response();
-        for (name, value) in self.headers {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(HeaderName::from_static(name), value);
-            }
-        }
-        response
+        respond(self.status, &self.headers, Json(body).into_response())
     }
+}
+
+/// `response` with another status, and with `headers` in the place of its own.
+fn respond(status: u16, headers: &[(&'static str, String)], mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
 }

@@ -12,9 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::Fake;
 use super::cache::Kept;
-use super::fault::Fault;
 use super::recording::Recorded;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Vendor, instead};
 use items::Shown;
 
 /// When every reply is said to have been made: a clock would make no two runs alike.
@@ -40,8 +39,8 @@ pub(super) async fn answer(fake: &Fake, headers: &HeaderMap, body: &[u8]) -> Res
     };
     let fault = fake.next_fault();
     tokio::time::sleep(reply.delay()).await;
-    if let Some(Fault::Status { status, headers }) = fault {
-        return Err(Refusal::asked_for(status, headers));
+    if let Some(answer) = instead(fault.as_ref(), Vendor::OpenAi) {
+        return Ok(answer);
     }
     let reply = &*fake.counted(reply, body, Kept::in_common);
     let model = reply.model.as_deref().unwrap_or(asked.model);
@@ -93,7 +92,8 @@ fn ending(reply: &Recorded) -> (&'static str, Value) {
             ("incomplete", json!({ "reason": "max_output_tokens" }))
         }
         "refusal" => ("incomplete", json!({ "reason": "content_filter" })),
-        _ => ("completed", Value::Null),
+        "end_turn" | "stop_sequence" | "tool_use" => ("completed", Value::Null),
+        other => ("incomplete", json!({ "reason": other })),
     }
 }
 

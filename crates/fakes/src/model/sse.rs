@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use super::fault::Fault;
+use super::garble::garbled;
 
 /// Pieces of a reply are this long, in bytes; as on the real wires, they end anywhere between two characters.
 const PIECE_BYTES: usize = 19;
@@ -36,18 +37,25 @@ impl Events {
     pub(super) fn respond(mut self, fault: Option<&Fault>, error: (Option<&str>, &str)) -> Response {
         let place = self.amid_call.unwrap_or(self.frames.len() / 2);
         let end = match fault {
-            None | Some(Fault::Status { .. }) => End::Whole,
-            Some(fault) => {
-                self.frames.truncate(place);
-                match fault {
-                    Fault::Cut => End::Cut,
-                    Fault::Stall => End::Stall,
-                    Fault::ErrorInStream => {
-                        self.push(error.0, error.1);
-                        End::Whole
-                    }
-                    Fault::EndEarly | Fault::Status { .. } => End::Whole,
-                }
+            None
+            | Some(Fault::Status { .. } | Fault::QuotaSpent | Fault::ContextFull | Fault::Instead { .. }) => {
+                End::Whole
+            }
+            Some(Fault::CutAtOnce) => {
+                self.frames.clear();
+                End::Cut
+            }
+            Some(Fault::Cut) => self.stop_at(place, End::Cut),
+            Some(Fault::EndEarly) => self.stop_at(place, End::Whole),
+            Some(Fault::Stall) => self.stop_at(place, End::Stall),
+            Some(Fault::ErrorInStream) => {
+                let end = self.stop_at(place, End::Whole);
+                self.push(error.0, error.1);
+                end
+            }
+            Some(Fault::Garbled(garble)) => {
+                self.frames = garbled(garble, self.frames, place);
+                End::Whole
             }
         };
         let frames = self.frames;
@@ -67,6 +75,12 @@ impl Events {
         });
         let headers = [(CONTENT_TYPE, "text/event-stream; charset=utf-8"), (CACHE_CONTROL, "no-cache")];
         (headers, body).into_response()
+    }
+
+    /// Leaves out what comes after `place`.
+    fn stop_at(&mut self, place: usize, end: End) -> End {
+        self.frames.truncate(place);
+        end
     }
 }
 

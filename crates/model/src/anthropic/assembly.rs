@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::foreign::{INVALID_JSON, wrapped};
 use crate::raw_object::{RawObject, raw};
 use crate::stream::{Assembly, Progress, protocol, transient};
-use crate::{Delta, Error, Live, Origin, Part, Reply, Served, Stop, ToolCall, Usage, refusal};
+use crate::{Delta, Error, Live, Origin, Part, Reply, Served, Stop, ToolCall, Usage, count, refusal};
 
 /// A reply that is not whole yet.
 pub(super) struct Assembling<'a> {
@@ -34,21 +34,27 @@ struct Event {
     content_block: Option<RawObject>,
     delta: Option<RawObject>,
     message: Option<Start>,
+    #[serde(default, deserialize_with = "count::told")]
     usage: Option<WireUsage>,
 }
 
 #[derive(Deserialize)]
 struct Start {
     model: Option<String>,
+    #[serde(default, deserialize_with = "count::told")]
     usage: Option<WireUsage>,
 }
 
 /// Counts so far; each event that has a count replaces the one before.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 struct WireUsage {
+    #[serde(default, deserialize_with = "count::tokens")]
     input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count::tokens")]
     output_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count::tokens")]
     cache_creation_input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count::tokens")]
     cache_read_input_tokens: Option<u64>,
 }
 
@@ -103,7 +109,9 @@ impl<'a> Assembling<'a> {
             cache_write: self.usage.cache_creation_input_tokens.unwrap_or(0),
             usd: None,
         };
-        Usage { usd: self.served.usd(&self.model, &usage), ..usage }
+        // What nobody has counted costs something all the same.
+        let told = self.usage.input_tokens.is_some() && self.usage.output_tokens.is_some();
+        Usage { usd: if told { self.served.usd(&self.model, &usage) } else { None }, ..usage }
     }
 
     fn start_block(&mut self, index: Option<usize>, block: Option<RawObject>) -> Result<(), Error> {

@@ -10,6 +10,10 @@ use super::{Chain, Link, Rank};
 use crate::Error;
 use crate::retry::Jitter;
 
+/// So often an answer that breaks the rules of its wire is asked for in all: a gateway's hiccup is over by then, and a
+/// server that speaks something else never ends.
+const NONSENSE_TRIES_MAX: u32 = 3;
+
 /// One request on its way.
 pub(super) struct Round<'c, 'm> {
     chain: &'c Chain<'m>,
@@ -25,6 +29,8 @@ struct Tried {
     ready_at: Instant,
     /// It is not asked with this request any more.
     over: bool,
+    /// Its last answer was none: whoever else is there is asked first.
+    nonsense: bool,
     /// Its last error.
     reason: String,
     jitter: Jitter,
@@ -43,6 +49,8 @@ pub(super) struct Next {
 enum Verdict {
     /// The same model, after so many milliseconds at least.
     Again(u64),
+    /// Any other model; with none, the same one a few times.
+    RatherAnother,
     /// Any other model; this one not with this request.
     Another,
     /// Any other model; this one not in this session.
@@ -57,6 +65,7 @@ impl<'c, 'm> Round<'c, 'm> {
             failed: 0,
             ready_at: now,
             over: false,
+            nonsense: false,
             reason: String::new(),
             jitter: Jitter::new(&chain.policy),
         };
@@ -86,17 +95,27 @@ impl<'c, 'm> Round<'c, 'm> {
             Verdict::Another => self.tried[at].over = true,
             Verdict::Again(ms) => {
                 self.chain.breakers.failed(self.provider(at), now);
-                let (policy, tried) = (&self.chain.policy, &mut self.tried[at]);
-                tried.failed += 1;
-                tried.ready_at = now + tried.jitter.next_wait().max(Duration::from_millis(ms));
-                tried.over = tried.failed >= policy.tries_max
-                    || tried.ready_at.duration_since(self.begun) > policy.total_max;
+                self.put_off(at, now, Duration::from_millis(ms), self.chain.policy.tries_max);
+                self.tried[at].nonsense = false;
+            }
+            Verdict::RatherAnother => {
+                self.put_off(at, now, Duration::ZERO, NONSENSE_TRIES_MAX.min(self.chain.policy.tries_max));
+                self.tried[at].nonsense = true;
             }
         }
         let next = self.choose(at, now)?;
         let tried = &self.tried[next];
         let wait = tried.ready_at.saturating_duration_since(now);
         Some(Next { at: next, wait, retry: tried.failed, reason: tried.reason.clone() })
+    }
+
+    /// Lets the model at `at` be asked again after `wait` at least, unless that was `tries_max` times or takes too long.
+    fn put_off(&mut self, at: usize, now: Instant, wait: Duration, tries_max: u32) {
+        let tried = &mut self.tried[at];
+        tried.failed += 1;
+        tried.ready_at = now + tried.jitter.next_wait().max(wait);
+        tried.over = tried.failed >= tries_max
+            || tried.ready_at.duration_since(self.begun) > self.chain.policy.total_max;
     }
 
     /// The same model while that is quick, then whoever can be asked at once, then whoever can be asked first, and then the
@@ -114,7 +133,7 @@ impl<'c, 'm> Round<'c, 'm> {
     fn is_quick(&self, at: usize, now: Instant) -> bool {
         let (policy, tried) = (&self.chain.policy, &self.tried[at]);
         let wait = tried.ready_at.saturating_duration_since(now);
-        tried.failed < policy.tries_before_next && wait <= policy.wait_before_next
+        !tried.nonsense && tried.failed < policy.tries_before_next && wait <= policy.wait_before_next
     }
 
     /// The first one but `at` that can be asked at once.
@@ -141,7 +160,7 @@ impl<'c, 'm> Round<'c, 'm> {
 fn verdict(error: &Error) -> Verdict {
     match error {
         Error::Transient { retry_after_ms, .. } => Verdict::Again(retry_after_ms.unwrap_or(0)),
-        Error::Protocol { .. } => Verdict::Another,
+        Error::Protocol { .. } => Verdict::RatherAnother,
         Error::Key { .. } | Error::Quota { .. } | Error::NotFound { .. } => Verdict::Useless,
         // What is wrong with the request is ours to mend; every other refusal is about the provider or its address.
         Error::Refused { status: 400 | 422, .. }

@@ -200,7 +200,6 @@ async fn what_cannot_succeed_is_asked_once() {
         refused(400),
         refused(405),
         Error::Beyond(message()),
-        Error::Protocol { provider: provider(), message: message() },
         Error::Config(message()),
     ] {
         let (waits, reply, _) = alone([error], Policy::default()).await;
@@ -274,6 +273,21 @@ async fn a_provider_that_answers_nonsense_is_passed_over_for_this_request_alone(
         world.ask(&world.chain(models, Policy::default()), &Unheard).await.unwrap();
         assert_eq!(world.did(), ["ask a", &told, "ask b"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nonsense_is_asked_again_a_few_times_where_there_is_nobody_else() {
+    let nonsense = || Error::Protocol { provider: "p".to_owned(), message: "HTML".to_owned() };
+    let (waits, reply, _) = alone([nonsense(), nonsense()], Policy::default()).await;
+    assert_eq!((waits.len(), reply.is_ok()), (2, true));
+    let (waits, reply, _) = alone([nonsense(), nonsense(), nonsense()], Policy::default()).await;
+    assert!(waits.len() == 2 && matches!(reply, Err(Error::Protocol { .. })));
+    let world = World::default();
+    let models = vec![world.model("a", [nonsense()]), world.model("b", [busy(Some(60_000))])];
+    world.ask(&world.chain(models, Policy::default()), &Unheard).await.unwrap();
+    let (to_b, to_a) =
+        ("a -> b: p answered what its protocol does not allow: HTML", "b -> a: p is not answering: busy");
+    assert_eq!(world.did(), ["ask a", to_b, "ask b", to_a, "wait for a: 1", "ask a"]);
 }
 
 #[tokio::test(start_paused = true)]

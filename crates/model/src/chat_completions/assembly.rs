@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::details::{self, Details};
 use crate::raw_object::RawObject;
 use crate::stream::{Assembly, Progress, protocol, transient};
-use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, refusal};
+use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, count, refusal};
 
 /// Calls of one reply; a server that counts further is broken, and would have us hold a gap for each missing one.
 const CALLS_MAX: usize = 256;
@@ -41,6 +41,7 @@ struct Growing {
 struct Chunk {
     model: Option<String>,
     choices: Option<Vec<Choice>>,
+    #[serde(default, deserialize_with = "count::told")]
     usage: Option<WireUsage>,
     error: Option<Box<RawValue>>,
 }
@@ -57,17 +58,24 @@ struct Choice {
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 struct WireUsage {
+    #[serde(default, deserialize_with = "count::tokens")]
     prompt_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count::tokens")]
     completion_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count::tokens")]
     total_tokens: Option<u64>,
     /// US dollars; OpenRouter tells them.
+    #[serde(default, deserialize_with = "count::told")]
     cost: Option<f64>,
+    #[serde(default, deserialize_with = "count::told")]
     prompt_tokens_details: Option<PromptDetails>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 struct PromptDetails {
+    #[serde(default, deserialize_with = "count::tokens")]
     cached_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count::tokens")]
     cache_write_tokens: Option<u64>,
 }
 
@@ -109,8 +117,12 @@ impl<'a> Assembling<'a> {
 
     /// What the reply has used; nothing, at no known price, while the server has not said.
     fn used(&self) -> Usage {
-        let Some(usage) = self.usage.map(WireUsage::split) else { return Usage::default() };
-        Usage { usd: usage.usd.or_else(|| self.served.usd(&self.model, &usage)), ..usage }
+        let Some(counted) = self.usage else { return Usage::default() };
+        let usage = counted.split();
+        // What nobody has counted costs something all the same.
+        let told = counted.prompt_tokens.is_some() && counted.completion_tokens.is_some();
+        let reckoned = || if told { self.served.usd(&self.model, &usage) } else { None };
+        Usage { usd: usage.usd.or_else(reckoned), ..usage }
     }
 
     /// Puts the calls into the message, and gives them as such.

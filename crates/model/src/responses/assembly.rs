@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::raw_object::{RawObject, raw};
 use crate::stream::{Assembly, Progress, protocol, transient};
-use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, refusal};
+use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, count, refusal};
 
 /// Items of one reply; a server that counts further is broken, and would have us hold a gap for each missing one.
 const ITEMS_MAX: usize = 1024;
@@ -37,6 +37,7 @@ struct Response {
     status: Option<String>,
     model: Option<String>,
     output: Option<Vec<Box<RawValue>>>,
+    #[serde(default, deserialize_with = "count::told")]
     usage: Option<WireUsage>,
     error: Option<Box<RawValue>>,
     incomplete_details: Option<Incomplete>,
@@ -49,14 +50,19 @@ struct Incomplete {
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 struct WireUsage {
+    #[serde(default, deserialize_with = "count::tokens")]
     input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count::tokens")]
     output_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count::told")]
     input_tokens_details: Option<InputDetails>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 struct InputDetails {
+    #[serde(default, deserialize_with = "count::tokens")]
     cached_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count::tokens")]
     cache_write_tokens: Option<u64>,
 }
 
@@ -95,7 +101,8 @@ impl<'a> Assembling<'a> {
         let model =
             end.model.filter(|model| !model.is_empty()).unwrap_or_else(|| self.served.model().to_owned());
         let mut usage = end.usage.map(WireUsage::split).unwrap_or_default();
-        if end.usage.is_some() {
+        // What nobody has counted costs something all the same.
+        if end.usage.is_some_and(|usage| usage.input_tokens.is_some() && usage.output_tokens.is_some()) {
             usage.usd = self.served.usd(&model, &usage);
         }
         let (origin, raw) = (self.served.origin(), list(&items));
