@@ -2,6 +2,7 @@
 
 mod inside;
 mod manifest;
+mod measure;
 mod settle;
 
 use std::path::{Path, PathBuf};
@@ -92,7 +93,8 @@ impl Mirror {
     /// The tree of `commit`, checked out now or earlier. In its `.git`, `branch` is checked out.
     ///
     /// # Errors
-    /// [`Error::Git`] when the commit is not in the mirror or holds a path that must not be checked out.
+    /// [`Error::Git`] when the commit is not in the mirror or holds a path that must not be checked out, [`Error::Unfit`]
+    /// when a checkout would fill memory or disk.
     pub async fn base_tree(&self, commit: &Oid, branch: &Branch) -> Result<BaseTree, Error> {
         let trees = self.repos.trees_dir(&self.key);
         at("make", &trees, std::fs::create_dir_all(&trees))?;
@@ -124,6 +126,7 @@ impl Mirror {
     /// Checks the commit out in a temporary folder, which becomes `dir` once it is whole.
     async fn build(&self, commit: &Oid, dir: &Path) -> Result<(), Error> {
         let scratch = Scratch::new(&self.repos.scratch())?;
+        let listing = self.measured(commit, scratch.path()).await?;
         let new = scratch.path().join("tree");
         let work = new.join(WORK);
         at("make", &work, std::fs::create_dir_all(&work))?;
@@ -135,7 +138,7 @@ impl Mirror {
         git::run(within("read the base", &["read-tree", commit.as_str()])).await?.success()?;
         let checkout = within("check the base out", &["checkout-index", "--all", "--quiet"]);
         git::run(checkout.config("checkout.workers", "0")).await?.success()?;
-        self.describe(commit, &new).await?;
+        self.describe(commit, &listing, &new).await?;
         let (folder, at_s) = (work.clone(), settle::committed_at(&new)?);
         blocking(move || settle::settle(&folder, at_s)).await?;
         // Only now are the files as they stay, so that the index can note what they look like.
@@ -144,13 +147,8 @@ impl Mirror {
     }
 
     /// Notes beside the checkout what it holds, for those who must not ask git for each path.
-    async fn describe(&self, commit: &Oid, new: &Path) -> Result<(), Error> {
-        let list = self.call("list the base", ["ls-tree", "-r", "-z", "--full-tree", commit.as_str()]);
-        let listing = git::run(list.stdout_bytes_max(manifest::BYTES_MAX)).await?;
-        if listing.overflow {
-            return Err(Error::TooLarge { what: "the repository holds too many files".to_owned() });
-        }
-        Manifest::write(new, &listing.success()?.stdout)?;
+    async fn describe(&self, commit: &Oid, listing: &[u8], new: &Path) -> Result<(), Error> {
+        Manifest::write(new, listing)?;
         let time = self
             .call("read the base", ["show", "-s", "--no-show-signature", "--format=%ct", commit.as_str()]);
         settle::note_commit_time(new, &git::run(time).await?.success()?.text())

@@ -47,6 +47,12 @@ pub enum Error {
         /// What the remote said.
         message: String,
     },
+    /// What the repository holds is more than can be checked out.
+    #[error("the repository cannot be worked with: {what}")]
+    Unfit {
+        /// Which limit.
+        what: String,
+    },
     /// More was changed than a change may hold.
     #[error("the change is too large: {what}")]
     TooLarge {

@@ -4,8 +4,8 @@
 //! are renewed every hour, and each would make a mirror of its own. What a token may read is asked of the remote every
 //! time before its mirror is used.
 //!
-//! A fetch has an end in time but no bound in size: a remote that sends without end fills the disk within that time.
-//! Where strangers name the remotes, the folder of the mirrors wants a quota.
+//! A fetch has an end in time, and a pack a bound in size, but a wide one (see `git/running.rs`). Where strangers name the
+//! remotes, the folder of the mirrors wants a quota.
 
 mod tidying;
 

@@ -157,6 +157,10 @@ pub(crate) fn of_repo(step: Step, error: &repo::Error) -> Failure {
         E::Network { .. } => (FailureCode::ForgeUnavailable, Some("Try again later.")),
         E::BranchTaken { .. } => (FailureCode::PushRejected, Some("Name another branch (--branch).")),
         E::Rejected { .. } => (FailureCode::PushRejected, None),
+        E::Unfit { .. } => (
+            FailureCode::RepositoryUnavailable,
+            Some("Repositories of this size need more room in BACKSPACE_HOME, or are out of reach."),
+        ),
         E::TooLarge { .. } | E::Unsound { .. } => (FailureCode::ChangeRefused, None),
         E::Timeout { .. } | E::Busy { .. } | E::Git { .. } | E::Contents(_) | E::System { .. } => {
             (FailureCode::Internal, None)

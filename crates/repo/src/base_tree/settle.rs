@@ -45,8 +45,9 @@ fn times(at: SystemTime) -> Timestamps {
 
 /// `git` refuses paths of more parts than the stack holds long before this does.
 fn settle_folder(folder: &Path, times: &Timestamps) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
+    // Read to its end first: a deep tree would hold a descriptor open for every level.
+    let entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    for entry in entries {
         let path = entry.path();
         let kind = entry.file_type()?;
         if kind.is_dir() {

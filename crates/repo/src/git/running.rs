@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use events::{Redactor, head_and_tail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin};
 
@@ -16,6 +16,13 @@ use crate::Error;
 const STDERR_BYTES_MAX: usize = 256 << 10;
 /// More than this of it stands in no error and no log entry.
 const TOLD_BYTES_MAX: usize = 4 << 10;
+
+/// Memory of one git: an object may claim to unpack to any size. The largest of well-known projects take a third. On a small
+/// machine it is half of what there is.
+const MEMORY_BYTES_MAX: u64 = 8 << 30;
+/// Size of one file that git writes: a remote may send without end. Packs of the largest of well-known projects are below
+/// ten GiB.
+const FILE_BYTES_MAX: u64 = 64 << 30;
 
 /// What came of a git command.
 #[derive(Debug)]
@@ -51,6 +58,7 @@ pub(crate) async fn run_piped(from: Call, into: Call) -> Result<(Output, Output)
     let pipe: std::process::Stdio = pipe.try_into().map_err(|e| Error::system(from.doing.clone(), e))?;
     let started_second = into.command().and_then(|mut command| command.stdin(pipe).spawn());
     let second = Running(started_second.map_err(|e| Error::system("start git", e))?);
+    bound(&second);
     let both = async { tokio::join!(finish(first, &from), finish(second, &into)) };
     let (one, two) = tokio::time::timeout(into.timeout, both).await.map_err(|_| timed_out(&into))?;
     Ok((output(from, one?, started), output(into, two?, started)))
@@ -111,7 +119,23 @@ impl Drop for Running {
 
 fn spawn(call: &Call) -> Result<Running, Error> {
     let started = call.command().and_then(|mut command| command.spawn());
-    started.map(Running).map_err(|e| Error::system("start git (is it installed?)", e))
+    let running = started.map(Running).map_err(|e| Error::system("start git (is it installed?)", e))?;
+    bound(&running);
+    Ok(running)
+}
+
+/// Bounds what one git takes, and each program that it starts from now on: what it reads is hostile.
+fn bound(running: &Running) {
+    let Some(process) = running.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else {
+        return;
+    };
+    let system = rustix::system::sysinfo();
+    let memory = MEMORY_BYTES_MAX.min(system.totalram.saturating_mul(system.mem_unit.into()) / 2);
+    for (resource, most) in [(Resource::Data, memory), (Resource::Fsize, FILE_BYTES_MAX)] {
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        // Refused where a lower one holds already, and when it has ended.
+        let _ = prlimit(Some(process), resource, limit);
+    }
 }
 
 type Ended = (ExitStatus, Kept, Kept);

@@ -99,6 +99,47 @@ async fn a_repository_of_another_user_is_read() {
     session.mirror.push(&world.source(), &commit, &"x".parse().unwrap(), &Expect::New).await.unwrap();
 }
 
+/// Makes a commit of `levels` folders in each other, each of which holds the next ten times, around the file `blob`.
+fn bomb(origin: &Path, levels: u32, blob: &str) -> String {
+    let ten = |mode: &str, kind: &str, oid: &str| -> String {
+        (0..10).map(|n| format!("{mode} {kind} {oid}\t{n}\n")).collect()
+    };
+    let mut tree = make_tree(origin, &ten("100644", "blob", blob));
+    for _ in 1..levels {
+        tree = make_tree(origin, &ten("040000", "tree", &tree));
+    }
+    git(origin, &["commit-tree", "-m", "bomb", &tree])
+}
+
+#[tokio::test]
+async fn a_small_pack_of_more_than_the_machine_holds_is_refused_before_it_is_unpacked() {
+    // Ten thousand million files of six bytes, and a hundred thousand of one MiB of nothing.
+    for (levels, content, said) in [(10, 6, "more files"), (5, 1 << 20, "MiB")] {
+        let world = World::new(|dir| fs::write(dir.join("zero"), vec![0; content]).unwrap()).await;
+        let origin = world.origin();
+        let commit = bomb(&origin, levels, &git(&origin, &["rev-parse", "HEAD:zero"]));
+        git(&origin, &["update-ref", "refs/heads/main", &commit]);
+        let (mirror, _) = world.repos.mirror(&world.source()).await.unwrap();
+        let refused = mirror.base_tree(&commit.parse().unwrap(), &main_branch()).await.unwrap_err();
+        assert!(matches!(&refused, Error::Unfit { what } if what.contains(said)), "{refused}");
+        let left = contents(&world.dir.path().join("home/trees"));
+        assert!(left.iter().all(|(path, _)| path.ends_with(b".lock")), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_tree_as_deep_as_paths_can_be_is_checked_out() {
+    let deep = vec!["d"; 1000].join("/");
+    let world = World::new(|dir| {
+        fs::create_dir_all(dir.join(&deep)).unwrap();
+        fs::write(dir.join(&deep).join("file"), "deep\n").unwrap();
+    })
+    .await;
+    let session = world.session().await;
+    let work = session.base.layers.last().unwrap();
+    assert_eq!(fs::read_to_string(work.join(&deep).join("file")).unwrap(), "deep\n");
+}
+
 fn rustix_is_root() -> bool {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata("/proc/self").unwrap().uid() == 0
