@@ -19,8 +19,8 @@ pub enum BranchError {
     /// Nothing, or too much.
     #[error("a branch name has 1 to {BYTES_MAX} bytes")]
     Length,
-    /// `-x` would be read as an option, `refs/heads/x` as something else than it says.
-    #[error("a branch name does not begin with `-` or `refs/`, and is not `HEAD` or `@`")]
+    /// `-x` would be read as an option, `+x` as a push by force, `refs/heads/x` as something else than it says.
+    #[error("a branch name does not begin with `-`, `+` or `refs/`, and is not `HEAD` or `@`")]
     Misleading,
     /// The rules of `git check-ref-format`.
     #[error(
@@ -50,7 +50,7 @@ impl FromStr for Branch {
         if name.is_empty() || name.len() > BYTES_MAX {
             return Err(BranchError::Length);
         }
-        if name.starts_with('-') || name.starts_with("refs/") || name == "HEAD" || name == "@" {
+        if name.starts_with(['-', '+']) || name.starts_with("refs/") || name == "HEAD" || name == "@" {
             return Err(BranchError::Misleading);
         }
         let forbidden =

@@ -123,7 +123,10 @@ impl Address {
         if text.is_empty() || text.len() > ADDRESS_BYTES_MAX || text.contains(odd) {
             return Err(AddressError::Text);
         }
-        let url = Url::parse(&spelled_out(text)).map_err(|_| AddressError::Url)?;
+        let text = spelled_out(text);
+        // `https:x` and `https:///x` are `https://x` to this parser, and something else to others.
+        let names_host = text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with(['/', '\\']));
+        let url = Url::parse(&text).ok().filter(|_| names_host).ok_or(AddressError::Url)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(AddressError::Credentials);
         }
@@ -239,6 +242,8 @@ mod tests {
             ("https://token@github.com/o/n", AddressError::Credentials),
             ("http://github.com/o/n", AddressError::Scheme),
             ("file:///etc/o/n", AddressError::Url),
+            ("https:github.com/o/n", AddressError::Url),
+            ("https:///github.com/o/n", AddressError::Url),
             ("ssh://git@github.com/o/n", AddressError::Credentials),
             ("ext::sh -c id", AddressError::Text),
             ("--upload-pack=x/y", AddressError::Url),

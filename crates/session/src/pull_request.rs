@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use events::{Branch, CheckRan, Entry, Event, Limit, LimitReached, Request, SessionId, Shown};
 
-use defuse::{defuse, defuse_line, defuse_plain, longest_run};
+pub(crate) use defuse::defuse_line;
+use defuse::{defuse, defuse_plain, longest_run};
 use left::what_is_left;
 use not_reached::not_reached;
 

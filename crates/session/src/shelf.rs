@@ -11,6 +11,8 @@ use sha2::{Digest as _, Sha256};
 use store::Records;
 use tracing::warn;
 
+use crate::pull_request::defuse_line;
+
 /// Where the records are kept in the store.
 const PULL_REQUESTS: &str = "local_pull_request";
 
@@ -172,7 +174,10 @@ fn page_text(kept: &KeptPullRequest, diff: &str) -> String {
     let fence = "`".repeat(longest.max(2) + 1);
     format!(
         "# {}{draft}\n\nPull request {} of {repository}: `{head}` into `{base}`.\n\n    git -C {repository} diff {base}...{head}\n    git -C {repository} merge {head}\n\n---\n\n{}\n\n---\n\n{fence}diff\n{diff}{fence}\n",
-        kept.title, kept.number, kept.body
+        // A title is plain text; here it stands in Markdown.
+        defuse_line(&kept.title),
+        kept.number,
+        kept.body
     )
 }
 

@@ -4,10 +4,17 @@
 //! script with a mistake is not taken for a wall that held. Which backend is attacked says `BACKSPACE_TEST_SANDBOX`.
 
 mod escape;
+mod hostile;
+mod injection;
 mod network;
+mod options;
+mod resources;
+mod secrets;
 mod stage;
+mod survival;
 mod table;
 mod tree;
+mod way_out;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -52,7 +59,18 @@ pub(crate) struct Class {
 }
 
 /// All classes, in the order of the table.
-pub(crate) const CLASSES: &[&Class] = &[&escape::CLASS, &tree::CLASS, &network::CLASS];
+pub(crate) const CLASSES: &[&Class] = &[
+    &escape::CLASS,
+    &secrets::CLASS,
+    &network::CLASS,
+    &resources::CLASS,
+    &survival::CLASS,
+    &tree::CLASS,
+    &way_out::CLASS,
+    &hostile::CLASS,
+    &injection::CLASS,
+    &options::CLASS,
+];
 
 /// What came of an attack.
 #[derive(Debug, Clone, PartialEq, Eq)]

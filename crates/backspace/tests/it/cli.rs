@@ -100,7 +100,7 @@ fn wrong_usage_says_what_is_wrong_and_starts_nothing() {
         (vec!["run", "http://127.0.0.1/o/n", "x"], "only https:// is taken"),
         (vec!["run", "/nonexistent", "x"], "there is no folder"),
         (vec!["run", "o/n", "  "], "PROMPT must have 1 to 32000 characters"),
-        (vec!["run", "o/n", "x", "--branch=-x"], "--branch a branch name does not begin with `-`"),
+        (vec!["run", "o/n", "x", "--branch=-x"], "--branch a branch name does not begin with `-`, `+`"),
         (vec!["run", "o/n", "x", "--provider", "abacus"], "--provider is not a configured provider"),
         (vec!["run", "o/n", "x", "--max-turns", "0"], "--max-turns must be a whole number from 1"),
         (vec!["run", "o/n", "x", "--max-usd", "0"], "--max-usd must be a number of US dollars above 0"),

@@ -219,7 +219,11 @@ async fn a_missing_base_fails_at_checkout() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_without_a_sandbox_fails_at_provision() {
     let mut bent = Bent::replies(good_replies());
-    bent.sandbox.bubblewrap = Some("/nonexistent/bwrap".into());
+    let missing = Some("/nonexistent/bwrap".into());
+    bent.sandbox = sandbox::Config::Namespaces(sandbox::namespaces::Config {
+        bubblewrap: missing,
+        ..Default::default()
+    });
     let world = World::local(bent).await;
     let entries = world.run(json!({})).await;
     insta::assert_snapshot!(world.told(&entries));

@@ -1,7 +1,7 @@
 //! Where attacks are made: a sandbox, and targets on this machine that none of them may reach.
 
 use std::fs::{self, Permissions};
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::UdpSocket;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -142,19 +142,21 @@ impl Stage {
         let folder = folder.to_owned();
         let shell = self.shell(script, "outside");
         tokio::task::spawn_blocking(move || {
-            let mut running = Command::new("bash")
+            // A file and no pipe: what is left in the background would hold that open.
+            let mut output = tempfile::tempfile().unwrap();
+            Command::new("bash")
                 .args(["-c", &shell])
                 .env_clear()
                 .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
                 .current_dir(folder)
                 .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .spawn()
+                .stdout(output.try_clone().unwrap())
+                .status()
                 .unwrap();
-            let mut output = Vec::new();
-            running.stdout.take().unwrap().read_to_end(&mut output).unwrap();
-            running.wait().unwrap();
-            said(&String::from_utf8_lossy(&output))
+            let mut text = Vec::new();
+            output.seek(SeekFrom::Start(0)).unwrap();
+            output.read_to_end(&mut text).unwrap();
+            said(&String::from_utf8_lossy(&text))
         })
         .await
         .unwrap()
@@ -235,10 +237,15 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
+/// The name of the backend that is attacked.
+pub(crate) fn kind() -> String {
+    #[expect(clippy::disallowed_methods, reason = "the tests' own switch")]
+    std::env::var("BACKSPACE_TEST_SANDBOX").unwrap_or_else(|_| "namespaces".to_owned())
+}
+
 /// The backend that is attacked.
-#[expect(clippy::disallowed_methods, reason = "the tests' own switches")]
+#[expect(clippy::disallowed_methods, reason = "`./dev attack` says where the engine is")]
 pub(crate) fn config() -> sandbox::Config {
-    let kind = std::env::var("BACKSPACE_TEST_SANDBOX").unwrap_or_else(|_| "namespaces".to_owned());
     let docker = |runtime: Option<&str>, image: &str| {
         sandbox::Config::Docker(sandbox::docker::Config {
             engine: std::env::var("DOCKER_HOST")
@@ -248,7 +255,7 @@ pub(crate) fn config() -> sandbox::Config {
             changes: sandbox::docker::Changes::Memory,
         })
     };
-    match kind.as_str() {
+    match kind().as_str() {
         "namespaces" => sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
         "docker" => docker(None, "backspace-sandbox"),
         "docker+runsc" => docker(Some("runsc"), "backspace-sandbox-gvisor"),
@@ -268,4 +275,15 @@ pub(crate) fn said(output: &str) -> Said {
         "UNSHOWN" => Said::Unshown(why),
         _ => Said::Unclear(output.to_owned()),
     }
+}
+
+/// The processes of this machine whose command line holds `mark`.
+pub(crate) fn processes_with(mark: &str) -> Vec<i32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let marked = processes.filter_map(|entry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        line.windows(mark.len()).any(|part| part == mark.as_bytes()).then_some(process)
+    });
+    marked.collect()
 }

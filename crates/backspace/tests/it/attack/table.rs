@@ -4,17 +4,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::stage::{Stage, config};
+use super::stage::{Stage, config, kind};
 use super::{CLASSES, Verdict};
 
 /// The document that holds the tables, each between its two marks.
 fn document() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/security.md")
-}
-
-fn kind() -> String {
-    #[expect(clippy::disallowed_methods, reason = "the tests' own switch")]
-    std::env::var("BACKSPACE_TEST_SANDBOX").unwrap_or_else(|_| "namespaces".to_owned())
 }
 
 fn marks(kind: &str) -> (String, String) {

@@ -1,0 +1,275 @@
+//! Attacks that try to outlive the sandbox: processes, mounts, groups, files, and what the kernel keeps by name.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::stage::{Said, Stage, policy, processes_with};
+use super::{Attack, Class, How, Trial, Tried};
+
+/// Whatever is left behind meets the next session.
+pub(crate) const CLASS: Class = Class { name: "survival", attacks: ATTACKS };
+
+#[tokio::test]
+async fn every_attack_is_held() {
+    super::all_held(&CLASS).await;
+}
+
+const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "a daemon: two forks, a session of its own",
+        how: How::Code(|stage| left(stage, "101", DAEMON)),
+    },
+    Attack { name: "a process that hears no signal", how: How::Code(|stage| left(stage, "102", DEAF)) },
+    Attack { name: "a process that is stopped", how: How::Code(|stage| left(stage, "103", STOPPED)) },
+    Attack {
+        name: "processes that fork faster than they are ended",
+        how: How::Code(|stage| left(stage, "104", FORKING)),
+    },
+    Attack { name: "hold the output open so that the call does not return", how: How::Code(hold_the_output) },
+    Attack { name: "outlive a command that ran out of time", how: How::Code(outlive_the_deadline) },
+    Attack { name: "shared memory and queues that are kept by name", how: How::Script(BY_NAME) },
+    Attack { name: "mounts, control groups and files on this machine", how: How::Code(on_the_machine) },
+];
+
+/// Before each script: `wait_for_programs` returns once every process that was made has become a program that bears the
+/// mark, so that none of them is overlooked.
+const PROGRAMS: &str = r#"
+ready, told = os.pipe()
+def wait_for_programs():
+    os.close(told)
+    os.read(ready, 1)
+"#;
+
+const DAEMON: &str = r#"
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.chdir("/")
+        os.execvp("sleep", ["sleep", MARK])
+    os._exit(0)
+wait_for_programs()
+held("it runs")
+"#;
+
+const DEAF: &str = r#"
+def deaf():
+    for number in range(1, 65):
+        try:
+            signal.signal(number, signal.SIG_IGN)
+        except (OSError, ValueError):
+            pass
+    os.execvp("sleep", ["sleep", MARK])
+child(deaf)
+wait_for_programs()
+held("it runs")
+"#;
+
+const STOPPED: &str = r#"
+process = child(lambda: os.execvp("sleep", ["sleep", MARK]))
+wait_for_programs()
+os.kill(process, signal.SIGSTOP)
+held("it is stopped")
+"#;
+
+const FORKING: &str = r#"
+def forking():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # Outside a few, and soon an end of it.
+    for _ in iter(int, 1) if INSIDE else range(5):
+        try:
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    os.execvp("sleep", ["sleep", MARK])
+                os._exit(0)
+        except OSError:
+            pass
+child(forking)
+# Inside there is no end of it.
+time.sleep(0.5) if INSIDE else wait_for_programs()
+held("they run")
+"#;
+
+const BY_NAME: &str = r#"
+KEY = 0x6261636b
+segment = C.shmget(KEY, ctypes.c_size_t(4096), 0o1600)
+if INSIDE:
+    held("whether it is seen outside, the control tells")
+seen = open("/proc/sysvipc/shm").read()
+found = str(KEY) in seen
+C.shmctl(segment, 0, None)
+breached("outside it stays, and everybody sees it") if found else held("it is not seen")
+"#;
+
+/// Leaves processes behind that sleep for a time of their own, and looks for them when the sandbox is closed.
+fn left<'a>(stage: &'a Stage, number: &'static str, script: &'static str) -> Trial<'a> {
+    Box::pin(async move {
+        let mark = |place: &str| format!("1001.{place}{}{number}", std::process::id());
+        let with = |mark: &str| format!("MARK = \"{mark}\"\n{PROGRAMS}{script}");
+        let sandbox = stage.open(policy()).await.unwrap();
+        let inside = mark("1");
+        let ran = sandbox.run(&stage.shell(&with(&inside), "inside")).await;
+        let there = processes_with(&inside).len();
+        sandbox.sandbox.close().await.unwrap();
+        let attack = match (there, processes_with(&inside).len()) {
+            (0, _) => Said::Unclear(format!("it did not run: {}", ran.output)),
+            (there, 0) => Said::Held(format!("{there} were there, none is left")),
+            (_, left) => Said::Breached(format!("{left} are left")),
+        };
+        // Without a sandbox the end of the shell ends none of them.
+        let outside = mark("2");
+        stage.outside(&with(&outside)).await;
+        let left = processes_with(&outside);
+        let control = match left.len() {
+            0 => Said::Held("none is left".to_owned()),
+            left => Said::Breached(format!("{left} are left")),
+        };
+        end(&outside);
+        Tried { attack, control }
+    })
+}
+
+/// Ends what a control left behind: first who makes more of them.
+fn end(mark: &str) {
+    use rustix::process::{Pid, Signal, kill_process};
+    for _ in 0..100 {
+        let left = processes_with(mark);
+        if left.is_empty() {
+            return;
+        }
+        for process in left {
+            // It may have ended meanwhile.
+            let _ = kill_process(Pid::from_raw(process).unwrap(), Signal::KILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+fn hold_the_output(stage: &Stage) -> Trial<'_> {
+    Box::pin(async move {
+        let sandbox = stage.open(policy()).await.unwrap();
+        // It returns although something that holds the output sleeps on; the world's patience is a minute.
+        let ran = sandbox.run("sleep 1000 & echo done").await;
+        sandbox.sandbox.close().await.unwrap();
+        let attack = if ran.output.starts_with("done\n") {
+            Said::Held("the call returned".to_owned())
+        } else {
+            Said::Unclear(format!("{ran:?}"))
+        };
+        Tried { attack, control: reader_that_waits() }
+    })
+}
+
+/// Whoever reads a child's output to its end waits for what the child has left behind.
+fn reader_that_waits() -> Said {
+    use std::io::Read as _;
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "sleep 1000 & echo $!"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = child.stdout.take().unwrap();
+    child.wait().unwrap();
+    let mut number = [0; 16];
+    let length = output.read(&mut number).unwrap();
+    let sleeper: i32 = std::str::from_utf8(&number[..length]).unwrap().trim().parse().unwrap();
+    rustix::io::ioctl_fionbio(&output, true).unwrap();
+    let said = match output.read(&mut number) {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            Said::Breached("the child has ended, its output has not".to_owned())
+        }
+        other => Said::Held(format!("{other:?}")),
+    };
+    let sleeper = rustix::process::Pid::from_raw(sleeper).unwrap();
+    rustix::process::kill_process(sleeper, rustix::process::Signal::KILL).unwrap();
+    said
+}
+
+fn outlive_the_deadline(stage: &Stage) -> Trial<'_> {
+    Box::pin(async move {
+        let sandbox = stage.open(policy()).await.unwrap();
+        let mark = format!("1001.3{}105", std::process::id());
+        let script = format!(
+            "trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep {mark}; sleep {mark}' &) ; sleep {mark}"
+        );
+        let command = sandbox::Command {
+            script: script.clone(),
+            timeout: std::time::Duration::from_secs(1),
+            output_bytes_max: 1000,
+            live: None,
+        };
+        let ran = sandbox.sandbox.run(&command).await.unwrap();
+        let left = processes_with(&mark).len();
+        let alive = sandbox.run("echo alive").await.output;
+        sandbox.sandbox.close().await.unwrap();
+        let attack = match (ran.ended, left, &*alive) {
+            (sandbox::Ended::TimedOut, 0, "alive\n") => {
+                Said::Held("all of it was ended, the sandbox goes on".to_owned())
+            }
+            (ended, left, alive) => Said::Breached(format!("{ended:?}, {left} are left, {alive:?}")),
+        };
+        // As `timeout` ends a command: the one process that it started.
+        let mark = format!("1001.4{}105", std::process::id());
+        let script = script.replace("1001.3", "1001.4");
+        let _status =
+            std::process::Command::new("timeout").args(["-s", "KILL", "1", "sh", "-c", &script]).status();
+        let left = processes_with(&mark).len();
+        let control =
+            if left > 0 { Said::Breached(format!("{left} are left")) } else { Said::Held("none".to_owned()) };
+        end(&mark);
+        Tried { attack, control }
+    })
+}
+
+/// Mounts that this process sees, control groups of its sandboxes, and what stands in the system's temporary folder.
+fn kept_by_the_machine() -> Vec<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mut kept: Vec<String> = mounts.lines().map(str::to_owned).collect();
+    let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                kept.extend(is_of_this_process(&entry).then(|| entry.path().display().to_string()));
+                folders.push(entry.path());
+            }
+        }
+    }
+    kept
+}
+
+fn is_of_this_process(entry: &fs::DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with(&format!("backspace.{}.", std::process::id()))
+}
+
+fn on_the_machine(stage: &Stage) -> Trial<'_> {
+    Box::pin(async move {
+        // Other tests of this process have sandboxes of their own, so that only the mounts can be compared.
+        let mounts =
+            || kept_by_the_machine().into_iter().filter(|line| !line.starts_with("/sys")).collect::<Vec<_>>();
+        let before = mounts();
+        let mark = format!("attack-{}", std::process::id());
+        let leave = format!(
+            "touch /tmp/{mark} /dev/shm/{mark} /var/tmp/{mark} ~/{mark} {mark}; mkdir -p deep/er; chmod 0 deep"
+        );
+        let sandbox = stage.open(policy()).await.unwrap();
+        sandbox.run(&leave).await;
+        let while_open = mounts();
+        sandbox.sandbox.close().await.unwrap();
+        let files = ["/tmp", "/dev/shm", "/var/tmp"].map(|folder| PathBuf::from(folder).join(&mark));
+        let attack = if files.iter().any(|file| file.exists()) {
+            Said::Breached("a file is left".to_owned())
+        } else if mounts() != before || while_open != before {
+            Said::Breached("a mount is left".to_owned())
+        } else {
+            Said::Held("nothing is left".to_owned())
+        };
+        let _status = std::process::Command::new("sh").args(["-c", &format!("touch /tmp/{mark}")]).status();
+        let control = match files[0].exists() {
+            true => Said::Breached("a file is left".to_owned()),
+            false => Said::Held("no file is left".to_owned()),
+        };
+        drop(fs::remove_file(&files[0]));
+        Tried { attack, control }
+    })
+}
