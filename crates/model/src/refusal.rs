@@ -26,7 +26,7 @@ const QUOTA_PHRASES: [&str; 2] = ["credit balance is too low", "reached your spe
 const CONTEXT_WORDS: [&str; 3] =
     ["context_length_exceeded", "exceed_context_size_error", "request_too_large"];
 /// The same in sentences, in small letters.
-const CONTEXT_PHRASES: [&str; 11] = [
+const CONTEXT_PHRASES: [&str; 12] = [
     // Anthropic.
     "prompt is too long",
     "exceed context limit",
@@ -42,7 +42,17 @@ const CONTEXT_PHRASES: [&str; 11] = [
     "exceeds the available context size",
     "greater than the context length",
     "input is too long for requested model",
+    // LiteLLM, whatever is behind it.
+    "contextwindowexceedederror",
 ];
+
+/// Types and codes of a model that there is not.
+const MODEL_WORDS: [&str; 1] = ["model_not_found"];
+/// The same in sentences: LiteLLM.
+const MODEL_PHRASES: [&str; 1] = ["invalid model name passed in model="];
+
+/// Types of a key that is refused with another status than 401 or 403: LiteLLM knows one key, and has no others to look for.
+const KEY_WORDS: [&str; 1] = ["no_db_connection"];
 
 /// What an answer other than 200 of whoever serves the model means.
 pub(crate) fn of_answer(served: &Served, status: u16, headers: &HeaderMap, body: &str) -> Error {
@@ -152,7 +162,8 @@ impl Told {
             _ if names(&QUOTA_WORDS) || says(&QUOTA_PHRASES) => Some(Class::Quota),
             401 | 403 => Some(Class::Key),
             404 => Some(Class::NotFound),
-            _ if names(&["model_not_found"]) => Some(Class::NotFound),
+            _ if names(&KEY_WORDS) => Some(Class::Key),
+            _ if names(&MODEL_WORDS) || says(&MODEL_PHRASES) => Some(Class::NotFound),
             413 => Some(Class::ContextFull),
             _ if names(&CONTEXT_WORDS) || says(&CONTEXT_PHRASES) => Some(Class::ContextFull),
             _ => None,
@@ -182,6 +193,11 @@ fn parse_error(body: &str) -> Option<Told> {
     struct Body {
         error: Option<serde_json::Value>,
     }
+    // Some servers have begun a stream when they find that they cannot answer.
+    let body = body
+        .trim_start()
+        .strip_prefix("data:")
+        .map_or(body, |event| event.lines().next().unwrap_or_default());
     let error = serde_json::from_str::<Body>(body).ok()?.error?;
     if let Some(message) = error.as_str() {
         return Some(Told::plain(message));

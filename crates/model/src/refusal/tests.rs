@@ -55,6 +55,9 @@ fn errors_are_read_in_all_their_forms_and_never_hold_the_key() {
     let shown = error(overloaded);
     assert!(matches!(shown, Error::Transient { .. }));
     assert_eq!(shown.to_string(), "mistral is not answering: Over loaded [key]");
+    let begun = "data: {\"error\": {\"message\": \"Error processing stream start\"}}\n\ndata: [DONE]\n\n";
+    let shown = of_answer(&served, 500, &headers(&[]), begun);
+    assert_eq!(shown.to_string(), "mistral is not answering: Error processing stream start (500)");
     for data in [r#"{"error":{"code":502,"message":"bad gateway"}}"#, r#"{"error":"boom"}"#, "boom sk-secret"]
     {
         let shown = error(data);
@@ -101,6 +104,7 @@ fn what_only_the_operator_can_mend_has_a_class_of_its_own() {
         (404, r#"{"error":{"type":"not_found_error","message":"model: claude-9"}}"#),
         (400, r#"{"error":{"code":"model_not_found","message":"no such model"}}"#),
         (404, "<html>nothing here</html>"),
+        (400, r#"{"error":{"message":"/responses: Invalid model name passed in model=m.","code":"400"}}"#),
     ] {
         let error = answer(status, body);
         assert!(
@@ -108,6 +112,8 @@ fn what_only_the_operator_can_mend_has_a_class_of_its_own() {
             "{body}: {error:?}"
         );
     }
+    let litellm = r#"{"error":{"message":"No connected db.","type":"no_db_connection","code":"400"}}"#;
+    assert!(matches!(answer(400, litellm), Error::Key { status: 400, .. }));
     for body in ["", r#"{"error":{"type":"permission_error","message":"no"}}"#] {
         assert!(matches!(answer(403, body), Error::Key { status: 403, .. }), "{body}");
     }
@@ -121,6 +127,7 @@ fn a_full_context_is_told_from_other_refusals_in_every_provider_s_words() {
         "This model's maximum context length is 8192 tokens. However, your messages resulted in 8545 tokens.";
     let tpm = "Request too large for gpt-4o in organization org-1 on tokens per min (TPM): Limit 30000, Requested 41000.";
     let google = "The input token count (1196265) exceeds the maximum number of tokens allowed (1048575).";
+    let litellm = "litellm.ContextWindowExceededError: litellm.BadRequestError: too much for model=m";
     let llama = "request (9412 tokens) exceeds the available context size (8192 tokens), try increasing it";
     for (status, kind, message) in [
         (400, "invalid_request_error", anthropic),
@@ -135,6 +142,7 @@ fn a_full_context_is_told_from_other_refusals_in_every_provider_s_words() {
         (429, "tokens", tpm),
         (400, "INVALID_ARGUMENT", google),
         (400, "exceed_context_size_error", llama),
+        (400, "", litellm),
         (500, "server_error", "the request exceeds the available context size"),
         (413, "", "<html>413 Request Entity Too Large</html>"),
     ] {

@@ -292,7 +292,8 @@ impl WireUsage {
 fn stop_of(end: &Response) -> Stop {
     let reason = end.incomplete_details.as_ref().and_then(|details| details.reason.as_deref());
     match (end.status.as_deref(), reason) {
-        (_, Some("max_output_tokens")) => Stop::OutputLimit,
+        // Without a reason it is cut short all the same.
+        (_, Some("max_output_tokens")) | (Some("incomplete"), None) => Stop::OutputLimit,
         (_, Some("content_filter")) => Stop::Refused,
         (Some("completed") | None, None) => Stop::Finished,
         (_, Some(word)) | (Some(word), None) => Stop::Other(word.to_owned()),
