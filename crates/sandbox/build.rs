@@ -30,6 +30,11 @@ const NOT_INHERITED: &[&str] = &[
 ];
 
 fn main() {
+    let system = variable("CARGO_CFG_TARGET_OS");
+    assert!(
+        system == "linux",
+        "backspace is built for Linux, which every container engine brings: see docs/sandboxes.md, macOS and Windows"
+    );
     let here = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let root = here.ancestors().nth(2).expect("the crate stands two folders below the workspace");
     for input in ["init/src", "init/Cargo.toml"] {

@@ -3,6 +3,7 @@
 
 mod bare;
 mod caches;
+mod containers;
 mod document;
 mod figure;
 mod forge;
@@ -48,6 +49,8 @@ const MEASURES: &[Measure] = &[
     together::MEASURE,
     sandboxes::MEASURE,
     way_out::MEASURE,
+    // Last, since not every machine can start an engine.
+    containers::MEASURE,
 ];
 
 fn main() -> Result<()> {

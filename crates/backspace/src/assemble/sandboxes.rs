@@ -11,8 +11,8 @@ use super::seconds;
 use crate::config::{self, Settings};
 use crate::output::Usage;
 
-/// What holds when nobody says where commands run. Namespaces are Linux's; an engine brings a Linux to other systems.
-pub(crate) const DEFAULT: &str = if cfg!(target_os = "linux") { "namespaces" } else { "docker" };
+/// What holds when nobody says where commands run.
+const DEFAULT: &str = "namespaces";
 /// What containers are made of when nobody says: the image that `deploy/sandbox` makes.
 const IMAGE: &str = "backspace-sandbox";
 /// Where an engine is looked for at last.

@@ -65,7 +65,7 @@ const SETTINGS: &[Setting] = &[
     plain("GITHUB_API_URL", "https://api.github.com", "the API of a GitHub Enterprise server"),
     plain(
         "BACKSPACE_SANDBOX",
-        "namespaces (docker where the system is not Linux)",
+        "namespaces",
         "where commands run: `namespaces` (Linux, by bubblewrap), `docker` (a container of Docker or Podman), or a list of both, the preferred one first (docs/sandboxes.md)",
     ),
     plain(

@@ -306,10 +306,6 @@ impl Walk<'_> {
             };
         }
         let mark = Mark { kind: kind(&stat), stamp: stamp(&stat) };
-        // What an overlay takes for a deletion stands here as one, too.
-        if mark.kind == Kind::Deleted {
-            return Ok(());
-        }
         if let Some((path, before)) = self.base.get_key_value(&self.path) {
             self.seen.insert(path);
             if *before == mark {

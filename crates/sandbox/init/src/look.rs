@@ -27,7 +27,6 @@ pub(crate) fn kind(stat: &Stat) -> Kind {
             bytes: u64::try_from(stat.st_size).unwrap_or(0),
         },
         FileType::Symlink => Kind::Symlink,
-        FileType::CharacterDevice if stat.st_rdev == 0 => Kind::Deleted,
         FileType::Directory
         | FileType::CharacterDevice
         | FileType::BlockDevice

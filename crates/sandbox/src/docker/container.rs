@@ -24,7 +24,8 @@ const CPU_SHARES: i64 = 512;
 const SHARED_BYTES_MAX: u64 = 64 << 20;
 /// Open files of a process; what is inside takes fewer.
 const OPEN_FILES_MAX: i64 = 16_384;
-/// What besides [`hidden::FILES_OF_PROC`] tells of the machine. Newer engines hide these by themselves, older ones not all.
+/// What besides [`hidden::FILES_OF_PROC`] tells of the machine. Newer engines hide some by themselves, older ones fewer.
+/// `/sys/fs` stays: in it programs read the bounds that hold for them.
 const MASKED: &[&str] = &[
     "/proc/acpi",
     "/proc/asound",
@@ -35,8 +36,16 @@ const MASKED: &[&str] = &[
     "/proc/scsi",
     "/proc/timer_list",
     "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
+    "/sys/block",
+    "/sys/bus",
+    "/sys/class",
+    "/sys/dev",
+    "/sys/devices",
     "/sys/firmware",
+    "/sys/hypervisor",
+    "/sys/kernel",
+    "/sys/module",
+    "/sys/power",
 ];
 const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 

@@ -18,12 +18,17 @@ pub(super) fn terms(config: &Config, policy: &Policy, facts: &Facts, work_tree: 
             crate::network(&policy.relays),
             format!("a container of {} by {runtime}{kernel}, its root read-only", config.image),
             "no capabilities, no new privileges, filtered system calls".to_owned(),
-            format!("at most {} processes", policy.processes_max),
             format!("at most {} s", policy.lifetime.as_secs()),
         ],
         soft: facts.soft.iter().map(|&words| words.to_owned()).collect(),
         passed_over: Vec::new(),
     };
+    let bounds = [
+        ("processes", format!("at most {} processes", policy.processes_max)),
+        ("memory", format!("at most {} MiB of memory beside files in it", policy.memory_bytes_max >> 20)),
+    ];
+    let holds = |what: &str| facts.soft.iter().all(|words| !words.starts_with(what));
+    terms.enforced.extend(bounds.into_iter().filter(|(what, _)| holds(what)).map(|(_, words)| words));
     terms.enforced.push(match policy.processors_max {
         Some(most) => format!("at most {most} processors"),
         None => "half the service's weight on the processors".to_owned(),

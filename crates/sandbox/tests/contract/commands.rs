@@ -142,7 +142,9 @@ async fn a_command_that_forks_faster_than_it_is_killed_ends_all_the_same() {
     let bomb = "trap '' TERM; f() { f & f & }; f; wait";
     let ran = sandbox.sh_for(bomb, Duration::from_secs(1)).await;
     assert!(matches!(ran.ended, Ended::TimedOut | Ended::Exited(_)), "{ran:?}");
-    assert_eq!(sandbox.ok("echo alive").await, "alive\n");
+    // Before it may stand that room was made for it, where one bound holds for process 1 too.
+    let said = sandbox.ok("echo alive").await;
+    assert!(said.ends_with("alive\n"), "{said}");
     sandbox.close().await;
 }
 

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use session::request::{LocalRepositories, Rules};
 
+use super::known_bad;
 use crate::assemble;
 use crate::config::Settings;
 use crate::probe::{self, Probed};
@@ -66,7 +67,10 @@ fn git() -> Verdict {
         .flat_map(|version| version.split('.').map_while(|part| part.parse().ok()))
         .collect();
     match numbers[..] {
-        [major, minor, ..] if (major, minor) >= GIT_MIN => Verdict::Fine(text),
+        [major, minor, ..] if (major, minor) >= GIT_MIN => match known_bad::said_of(&text) {
+            None => Verdict::Fine(text),
+            Some(known) => Verdict::Weak { what: text, mend: known },
+        },
         _ => missing(format!("{text}: {}.{} or later is needed", GIT_MIN.0, GIT_MIN.1), MEND),
     }
 }
@@ -91,7 +95,7 @@ async fn sandbox(settings: &Settings) -> Verdict {
     let tried = async {
         let home = assemble::home(settings)?;
         let config = assemble::sandbox_config(settings, &home)?;
-        let versions = sandbox::versions(&config).await.join(", ");
+        let versions = sandbox::versions(&config).await;
         let probed = probe::sandbox(&config, &assemble::policy(settings)?, &home).await?;
         anyhow::Ok((versions, probed))
     };
@@ -104,12 +108,13 @@ async fn sandbox(settings: &Settings) -> Verdict {
             };
         }
     };
-    let what =
-        format!("{} ({versions}): {}; tools inside: {tools}", terms.backend, terms.enforced.join(", "));
+    let (backend, enforced) = (terms.backend, terms.enforced.join(", "));
+    let what = format!("{backend} ({}): {enforced}; tools inside: {tools}", versions.join(", "));
     let soft = (!terms.soft.is_empty()).then(|| format!("not enforced here: {}", terms.soft.join("; ")));
     let passed_over = (!terms.passed_over.is_empty())
         .then(|| format!("preferred, but not to be had: {}", terms.passed_over.join("; ")));
-    let weaknesses: Vec<String> = soft.into_iter().chain(passed_over).collect();
+    let known = versions.iter().filter_map(|version| known_bad::said_of(version));
+    let weaknesses: Vec<String> = known.chain(soft).chain(passed_over).collect();
     if weaknesses.is_empty() {
         Verdict::Fine(what)
     } else {

@@ -90,6 +90,7 @@ tried("written", write)
 "#;
 
 const DEVICE: &str = r#"
+of_a_kernel_of_its_own("a device means what that kernel says")
 if not INSIDE and os.geteuid() != 0:
     needs_root("make a device")
 def make():
@@ -108,6 +109,7 @@ tried("a device of our own", make)
 "#;
 
 const DEVICES: &str = r#"
+of_a_kernel_of_its_own("what stands in /dev is that kernel's")
 opened = []
 for folder, _, names in os.walk("/dev"):
     for name in names:
@@ -141,6 +143,7 @@ tried("open for writing", open_one)
 "#;
 
 const KERNEL_FILES: &str = r#"
+of_a_kernel_of_its_own("it tells of itself")
 def read_one():
     for path in ["cmdline", "config.gz", "kcore", "keys", "key-users", "kpagecount", "kpageflags", "modules", "timer_list",
                  "sched_debug", "latency_stats", "vmallocinfo", "iomem", "slabinfo", "kallsyms"]:
@@ -154,14 +157,15 @@ tried("/proc tells", read_one)
 "#;
 
 const SETUID: &str = r#"
-status = open("/proc/self/status").read()
-if "NoNewPrivs:\t1" not in status:
+PR_GET_NO_NEW_PRIVS = 39
+if C.prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1:
     breached("programs may gain privileges")
 found = subprocess.run(["find", "/usr", "-xdev", "-perm", "/6000", "-type", "f"], capture_output=True, text=True).stdout.split()
 flags = [line.split()[5] for line in open("/proc/self/mountinfo") if line.split()[4] == "/usr"]
-if not flags or "nosuid" not in flags[0]:
+if flags and "nosuid" not in flags[0]:
     breached("/usr honours " + " ".join(found[:3]))
-held(f"no new privileges, nosuid; {len(found)} such programs")
+# An engine mounts an image's root as it likes.
+held(f"no new privileges{', nosuid' if flags else ''}; {len(found)} such programs")
 "#;
 
 const DESCRIPTORS: &str = r#"

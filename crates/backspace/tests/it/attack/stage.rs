@@ -88,6 +88,7 @@ impl Stage {
         let path = |name: &str| self.folder.path().join(name).display().to_string();
         vec![
             ("ATTACK_PLACE", place.to_owned()),
+            ("ATTACK_KERNEL", kernel().to_owned()),
             ("CANARY", path("canary")),
             ("CANARY_TEXT", CANARY.to_owned()),
             ("OPEN_FOLDER", path("open")),
@@ -235,6 +236,11 @@ pub(crate) fn policy() -> Policy {
         lifetime: Duration::from_secs(300),
         ..Policy::default()
     }
+}
+
+/// Whose kernel serves what is inside.
+fn kernel() -> &'static str {
+    if kind() == "docker+runsc" { "own" } else { "shared" }
 }
 
 /// The name of the backend that is attacked.

@@ -30,7 +30,7 @@ pub(super) fn content(root: BorrowedFd<'_>, wanted: &Wanted, bytes_max: usize) -
     let found = kind(&stat);
     match listed.kind {
         // A folder may stand where a file was.
-        Kind::Deleted if matches!(found, Kind::Deleted | Kind::Special) => Ok(Found::Deleted),
+        Kind::Deleted if found == Kind::Special => Ok(Found::Deleted),
         Kind::Deleted | Kind::Special => Ok(Found::Other),
         Kind::File { .. } | Kind::Symlink if found != listed.kind || stamp(&stat) != listed.stamp => {
             Ok(Found::Other)

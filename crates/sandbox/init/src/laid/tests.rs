@@ -1,6 +1,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
+use rustix::fs::{CWD, FileType, Mode};
+
 use super::*;
 use crate::protocol::laid::Time;
 
@@ -92,6 +94,18 @@ fn every_kind_of_change_is_listed() {
         ("top/b", file(1)),
     ];
     assert_eq!(world.changes(), expected.map(|(path, kind)| (path.to_owned(), kind)));
+}
+
+#[test]
+fn what_an_overlay_would_take_for_a_deletion_is_something_special() {
+    let world = World::new();
+    fs::remove_file(world.at("README")).unwrap();
+    for path in ["README", "new"] {
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(CWD, world.at(path), FileType::CharacterDevice, mode, 0).unwrap();
+    }
+    let expected = ["README", "new"].map(|path| (path.to_owned(), Kind::Special));
+    assert_eq!(world.changes(), expected);
 }
 
 #[test]
