@@ -6,6 +6,8 @@ mod request;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::Stream;
 
 pub(crate) use assembly::{Blocks, stop_of};
 
@@ -24,6 +26,17 @@ const THINKING_TOKENS_MIN: u32 = 1024;
 /// Opens the model for one session.
 pub(crate) fn open(served: &Served) -> Result<Box<dyn Model>, Error> {
     Ok(Box::new(Anthropic::new(served)?))
+}
+
+/// Reads the reply that `body` streams.
+pub(crate) async fn read<S, E>(served: &Served, body: S, live: &dyn Live) -> Result<Reply, Error>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: std::error::Error,
+{
+    let mut assembly = assembly::Assembling::new(served, live);
+    stream::read(served.provider(), body, &mut assembly).await?;
+    assembly.finish()
 }
 
 struct Anthropic {
@@ -49,9 +62,7 @@ impl Model for Anthropic {
     async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
         let body = self.encode(conversation)?;
         let answer = self.endpoint.post(body).await?;
-        let mut assembly = assembly::Assembling::new(&self.served, live);
-        stream::read(&self.name.provider, answer, &mut assembly).await?;
-        assembly.finish()
+        read(&self.served, answer, live).await
     }
 
     fn name(&self) -> &ModelName {

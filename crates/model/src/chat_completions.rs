@@ -9,6 +9,8 @@ pub(crate) use assembly::{calls, parts};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::Stream;
 
 use crate::history::{History, MARK};
 use crate::stream;
@@ -18,6 +20,17 @@ use crate::{Caches, Conversation, Error, Facts, Live, Model, ModelName, Reply, S
 /// Opens the model for one session.
 pub(crate) fn open(served: &Served) -> Result<Box<dyn Model>, Error> {
     Ok(Box::new(ChatCompletions::new(served)?))
+}
+
+/// Reads the reply that `body` streams, after `turn` others.
+pub(crate) async fn read<S, E>(served: &Served, turn: usize, body: S, live: &dyn Live) -> Result<Reply, Error>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: std::error::Error,
+{
+    let mut assembly = assembly::Assembling::new(served, live, turn);
+    stream::read(served.provider(), body, &mut assembly).await?;
+    assembly.finish()
 }
 
 struct ChatCompletions {
@@ -33,9 +46,7 @@ impl Model for ChatCompletions {
     async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
         let body = self.encode(conversation)?;
         let answer = self.endpoint.post(body).await?;
-        let mut assembly = assembly::Assembling::new(&self.served, live, conversation.replies());
-        stream::read(&self.name.provider, answer, &mut assembly).await?;
-        assembly.finish()
+        read(&self.served, conversation.replies(), answer, live).await
     }
 
     fn name(&self) -> &ModelName {

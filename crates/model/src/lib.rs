@@ -25,6 +25,8 @@ mod transport;
 mod vendors;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::Stream;
 use serde_json::value::RawValue;
 
 pub use chain::{Breakers, Chain, Lost, Notice, Switched, Wait};
@@ -127,6 +129,23 @@ pub fn open(config: &Config) -> Result<Box<dyn Model>, Error> {
         Config::Scripted(config) => scripted::open(config),
         Config::Played(_) => Err(Error::Config("what was recorded is played by a chain alone".to_owned())),
         Config::Offline(config) => Ok(offline::open(config)),
+    }
+}
+
+/// Reads a reply from the bytes that the server of `served` streams, after `turn` other replies: what a model does with an
+/// answer.
+///
+/// # Errors
+/// As [`Model::reply`], as far as they are the answer's.
+pub async fn read<S, E>(served: &Served, turn: usize, body: S, live: &dyn Live) -> Result<Reply, Error>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: std::error::Error,
+{
+    match served.protocol() {
+        Protocol::Anthropic => anthropic::read(served, body, live).await,
+        Protocol::Responses => responses::read(served, turn, body, live).await,
+        Protocol::ChatCompletions => chat_completions::read(served, turn, body, live).await,
     }
 }
 

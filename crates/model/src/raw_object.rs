@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use indexmap::IndexMap;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A JSON object. A `serde_json::Value` would reorder its fields and turn 1.10 into 1.1.
 #[derive(Debug, Default)]
 pub(crate) struct RawObject {
-    fields: Vec<(String, Field)>,
+    fields: IndexMap<String, Field>,
 }
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl RawObject {
 
     /// The names of the fields, in order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.fields.iter().map(|(key, _)| key.as_str())
+        self.fields.keys().map(String::as_str)
     }
 
     /// Sets a field, in its place when it is there and else as the last one.
@@ -118,17 +119,17 @@ impl RawObject {
     }
 
     fn get(&self, key: &str) -> Option<&Field> {
-        self.fields.iter().find(|(name, _)| name == key).map(|(_, field)| field)
+        self.fields.get(key)
     }
 
     fn get_mut(&mut self, key: &str) -> Option<&mut Field> {
-        self.fields.iter_mut().find(|(name, _)| name == key).map(|(_, field)| field)
+        self.fields.get_mut(key)
     }
 
     fn put(&mut self, key: &str, field: Field) {
         match self.get_mut(key) {
             Some(place) => *place = field,
-            None => self.fields.push((key.to_owned(), field)),
+            None => drop(self.fields.insert(key.to_owned(), field)),
         }
     }
 }
