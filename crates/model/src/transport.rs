@@ -42,7 +42,8 @@ impl Endpoint {
             value.set_sensitive(true);
             headers.insert(auth, value);
         }
-        let url = endpoint_url(provider, served.base_url(), path)?;
+        let url = endpoint_url(served.base_url(), path)
+            .map_err(|why| Error::Config(format!("the base URL of {provider} {why}")))?;
         Ok(Self { served: served.clone(), url, headers, client: client()? })
     }
 
@@ -134,19 +135,18 @@ pub(crate) fn client() -> Result<Client, Error> {
 /// The address `path` below `base_url`.
 ///
 /// # Errors
-/// What is no address that a key may be sent to; never tells the address itself, which may hold a password.
-pub(crate) fn endpoint_url(provider: &str, base_url: &str, path: &str) -> Result<Url, Error> {
-    let wrong = |why: &str| Error::Config(format!("the base URL of {provider} {why}"));
+/// Why it is no address that a key may be sent to; never tells the address itself, which may hold a password.
+pub(crate) fn endpoint_url(base_url: &str, path: &str) -> Result<Url, &'static str> {
     let base = base_url.trim().trim_end_matches('/');
-    let url = Url::parse(&format!("{base}{path}")).map_err(|_| wrong("is no URL"))?;
+    let url = Url::parse(&format!("{base}{path}")).map_err(|_| "is no URL")?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(wrong("is not http:// or https://"));
+        return Err("is not http:// or https://");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("holds credentials; they belong into the key"));
+        return Err("holds credentials; they belong into the key");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("has a query or a fragment"));
+        return Err("has a query or a fragment");
     }
     Ok(url)
 }

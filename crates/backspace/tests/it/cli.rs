@@ -160,11 +160,28 @@ fn an_unknown_model_is_answered_with_the_known_ones() {
 }
 
 #[test]
+fn an_address_or_a_key_that_cannot_work_is_refused_by_its_setting() {
+    let home = tempfile::tempdir().unwrap();
+    for (name, value, said) in [
+        ("ANTHROPIC_BASE_URL", "https://me:sk-canary@h", "ANTHROPIC_BASE_URL holds credentials"),
+        ("OPENAI_BASE_URL", "file:///sk-canary", "OPENAI_BASE_URL is not http:// or https://"),
+        ("OPENAI_API_KEY", "sk-canary\n# mine", "OPENAI_API_KEY has characters that no key has"),
+    ] {
+        let done = backspace(home.path()).env(name, value).args(["run", "o/n", "x"]).output().unwrap();
+        let err = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{name}: {err}");
+        assert!(err.contains(said) && !err.contains("sk-canary"), "{name}: {err}");
+    }
+}
+
+#[test]
 fn doctor_tells_models_prices_and_what_is_half_set() {
     let home = tempfile::tempdir().unwrap();
     let mut command = backspace(home.path());
     command.env("OPENAI_API_KEY", "sk-canary").env("AZURE_OPENAI_API_KEY", "sk-canary");
     command.env("OPENROUTER_API_KEY", "sk-canary").env("OPENROUTER_MODEL", "x/y");
+    command.env("OPENAI_COMPATIBLE_BASE_URL", "http://llm.example.com/v1");
+    command.env("OPENAI_COMPATIBLE_API_KEY", "sk-canary").env("OPENAI_COMPATIBLE_MODEL", "m");
     let done = command.env("OLLAMA_HOST", "box").arg("doctor").output().unwrap();
     let out = text(&done.stdout);
     for line in [
@@ -173,6 +190,7 @@ fn doctor_tells_models_prices_and_what_is_half_set() {
         "azure is configured only in part",
         "Set AZURE_OPENAI_ENDPOINT",
         "ollama has no model",
+        "Reach llm.example.com over https: whoever is between can read the key",
     ] {
         assert!(out.contains(line), "{line} is not in {out}");
     }

@@ -1,5 +1,7 @@
 //! Where a vendor is reached: an address with places for settings.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 
 use super::words::is_variable;
@@ -110,6 +112,18 @@ fn host(address: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
 }
 
+/// Names that only a network of one's own has.
+const NEAR_DOMAINS: [&str; 5] = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
+
+/// Whether `host`, as a URL has it, is this machine or one in its own network, as far as its name or address tells.
+pub(super) fn is_near(host: &str) -> bool {
+    match host.trim_matches(['[', ']']).parse() {
+        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        Err(_) => !host.contains('.') || NEAR_DOMAINS.iter().any(|domain| host.ends_with(domain)),
+    }
+}
+
 fn with_scheme(address: &str, port: Option<u16>) -> String {
     let (host, path) = address.split_at(address.find('/').unwrap_or(address.len()));
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
@@ -203,6 +217,16 @@ mod tests {
             (Some("[::1]:9"), "http://[::1]:9/v1"),
         ] {
             assert_eq!(filled(ollama, given).unwrap().0, expected);
+        }
+    }
+
+    #[test]
+    fn hosts_are_near_or_not() {
+        for host in ["localhost", "litellm", "box.lan", "127.0.0.1", "10.1.2.3", "[::1]", "[fd00::1]"] {
+            assert!(is_near(host), "{host}");
+        }
+        for host in ["api.openai.com", "lan.example", "local.", "8.8.8.8", "172.32.0.1", "[2606:4700::1]"] {
+            assert!(!is_near(host), "{host}");
         }
     }
 

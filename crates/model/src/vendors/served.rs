@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use reqwest::Url;
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::address::{Filled, Owner};
+use super::address::{Filled, Owner, is_near};
 use super::{CacheKey, Manners, Protocol, Vendor, is_model};
 use crate::transport::endpoint_url;
 use crate::{Facts, ModelName, Origin, Usage, Wire};
@@ -83,7 +85,18 @@ impl Vendor {
         }
         let filled = self.base_url.fill(&setting, row.port);
         let Filled { base_url, owner } = filled.map_err(|name| Unready::Needs(name.to_owned()))?;
-        endpoint_url(&self.name, &base_url, "").map_err(|error| Unready::Wrong(error.to_string()))?;
+        let wrong_address = |why| {
+            let given: Vec<&str> = self.base_url.variables().filter(|name| setting(name).is_some()).collect();
+            let what =
+                if given.is_empty() { format!("the base URL of {}", self.name) } else { given.join(", ") };
+            Unready::Wrong(format!("{what} {why}"))
+        };
+        endpoint_url(&base_url, "").map_err(wrong_address)?;
+        if let (Some(text), Some(name)) = (&key, self.key_variable())
+            && HeaderValue::from_str(text.trim()).is_err()
+        {
+            return Err(Unready::Wrong(format!("{name} has characters that no key has")));
+        }
         // The vendor's own server refuses whoever has no key; one that the operator has named may want none.
         let refuses = owner == Owner::Vendor && !keyless && self.base_url.holds_without_settings();
         if let (None, true, Some(name)) = (&key, refuses, self.key_variable()) {
@@ -176,13 +189,20 @@ impl Served {
 
     /// The server that is asked, for people: its host, with the port where it is not the usual one.
     pub fn host(&self) -> String {
-        let url = endpoint_url(self.provider(), &self.base_url, "").ok();
+        let url = endpoint_url(&self.base_url, "").ok();
         let host = url.as_ref().and_then(|url| Some((url.host_str()?, url.port())));
         match host {
             Some((host, Some(port))) => format!("{host}:{port}"),
             Some((host, None)) => host.to_owned(),
             None => "an address that is none".to_owned(),
         }
+    }
+
+    /// Whether everybody on the way can read the key: over plain http, to a host that is not near.
+    pub fn exposes_key(&self) -> bool {
+        let url = endpoint_url(&self.base_url, "").ok();
+        let far = |url: Url| url.scheme() == "http" && !url.host_str().is_some_and(is_near);
+        !self.key.expose_secret().is_empty() && url.is_some_and(far)
     }
 
     /// The wire that is spoken.

@@ -219,17 +219,19 @@ fn a_vendor_is_ready_when_it_has_what_it_needs() {
     );
 
     for (url, why) in [
-        ("https://user:sk-secret@host/v1", "holds credentials"),
-        ("ftp://host/v1", "is not http:// or https://"),
-        ("https://host/v1?key=sk-secret", "has a query"),
-        ("https://", "is no URL"),
+        ("https://user:sk-secret@host/v1", "OPENAI_BASE_URL holds credentials"),
+        ("ftp://host/v1", "OPENAI_BASE_URL is not http:// or https://"),
+        ("https://host/v1?key=sk-secret", "OPENAI_BASE_URL has a query"),
+        ("https://", "OPENAI_BASE_URL is no URL"),
     ] {
         let wrong = unready("openai", &[("OPENAI_BASE_URL", url)]);
         assert!(
-            matches!(&wrong, Unready::Wrong(told) if told.contains(why) && !told.contains("sk-")),
+            matches!(&wrong, Unready::Wrong(told) if told.starts_with(why) && !told.contains("sk-")),
             "{wrong:?}"
         );
     }
+    let wrong = unready("openai", &[("OPENAI_API_KEY", "sk-secret\n# a comment")]);
+    assert_eq!(wrong, Unready::Wrong("OPENAI_API_KEY has characters that no key has".to_owned()));
 
     // Naming is enough for a server that needs no key.
     let named = served("ollama", &[("OLLAMA_MODEL", "m")], Called::ByName).unwrap();
@@ -237,6 +239,18 @@ fn a_vendor_is_ready_when_it_has_what_it_needs() {
     assert_eq!(served("anthropic", &[], Called::ByName).unwrap_err(), Unready::Untouched);
     let with_model = served("ollama", &[], Called::WithModel("qwen/x")).unwrap();
     assert_eq!(with_model.model(), "qwen/x");
+}
+
+#[test]
+fn a_key_is_exposed_to_everybody_between_us_and_a_far_host() {
+    let exposed = |url: &str, key: &str| {
+        let settings = [("OPENAI_BASE_URL", url), ("OPENAI_API_KEY", key)];
+        served("openai", &settings[..], Called::Unnamed).unwrap().exposes_key()
+    };
+    assert!(exposed("http://llm.example.com/v1", "k"));
+    assert!(!exposed("https://llm.example.com/v1", "k"));
+    assert!(!exposed("http://10.0.0.7:4000/v1", "k"));
+    assert!(!exposed("http://llm.example.com/v1", " "));
 }
 
 #[test]

@@ -55,6 +55,10 @@ fn served_of(served: &Served) -> Verdict {
         served.host(),
         told(&facts)
     );
+    if served.exposes_key() {
+        let mend = format!("Reach {} over https: whoever is between can read the key", served.host());
+        return Verdict::Weak { what: format!("{what}, over plain http"), mend };
+    }
     match facts.price {
         Some(_) => Verdict::Fine(what),
         None => Verdict::Weak {
