@@ -44,12 +44,15 @@ impl Foreign {
         Self { terminal: std::io::stdout().is_terminal(), begun: Vec::new() }
     }
 
-    /// Passes `bytes` on. A reader that went away is no error.
-    pub(crate) fn pass(&mut self, bytes: &[u8]) {
+    /// Passes `bytes` on.
+    ///
+    /// # Errors
+    /// When the reader went away: a program that prints without end would go on for nobody.
+    pub(crate) fn pass(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         let mut out = std::io::stdout();
         let written =
             if self.terminal { out.write_all(self.escaped(bytes).as_bytes()) } else { out.write_all(bytes) };
-        let _ = written.and_then(|()| out.flush());
+        written.and_then(|()| out.flush())
     }
 
     fn escaped(&mut self, bytes: &[u8]) -> String {

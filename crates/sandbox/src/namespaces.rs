@@ -28,6 +28,7 @@ use crate::{
     folder, upper, user,
 };
 use disk::Disk;
+pub use mend::Restriction;
 use start::{Belongings, Started, Uppers};
 
 /// The program inside ends itself so much later than this process would have ended it.
@@ -67,6 +68,17 @@ pub(crate) async fn open(config: &Config, tree: &Tree, policy: &Policy) -> Resul
 
 pub(crate) fn inside(config: &Config, policy: &Policy, names: &[&str]) -> Inside {
     inside::look(&config.tools, policy, names)
+}
+
+/// What keeps ordinary users of this machine from sandboxes like these, and the command that allows them. Whether one can
+/// be opened says [`crate::open`] alone: a profile may allow this program what is forbidden to others.
+pub fn restriction(config: &Config) -> Option<Restriction> {
+    mend::restriction(config.bubblewrap.as_deref())
+}
+
+/// The program that starts sandboxes like these, if it is there.
+pub fn launcher(config: &Config) -> Option<PathBuf> {
+    launcher::program(config.bubblewrap.as_deref())
 }
 
 pub(crate) fn versions(config: &Config) -> Vec<String> {

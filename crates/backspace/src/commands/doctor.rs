@@ -1,7 +1,6 @@
 //! `backspace doctor`: what works on this machine, what is missing, and the command that mends it.
 
 mod findings;
-mod known_bad;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! `backspace sandbox`: one command in a sandbox over a folder, to try what holds there.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use events::{ChangeList, ChangedKind};
 use sandbox::egress::{Decision, Verdict};
-use sandbox::{Ended, Tree};
+use sandbox::{Ended, Ran, Tree};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::assemble;
 use crate::config::Settings;
@@ -30,6 +31,8 @@ const ENDING_MAX: Duration = Duration::from_secs(30);
 const TIMED_OUT: u8 = 124;
 /// As shells give it for what cannot be started.
 const NOT_STARTED: u8 = 126;
+/// As shells give it for who prints and is read no more (SIGPIPE).
+const UNREAD: u8 = 141;
 /// Shells add the number of the signal that ended a command.
 const SIGNALLED: i32 = 128;
 
@@ -63,6 +66,16 @@ Examples:
   backspace sandbox --egress packages ./some/folder -- npm ci
   backspace sandbox --changes ./some/folder -- sh -c 'echo hello > greeting'";
 
+/// How it went on until the sandbox was closed.
+enum Over {
+    /// The command ended, or the sandbox was lost.
+    Ran(Result<Ran, sandbox::Error>),
+    /// Somebody asked for its end.
+    Asked,
+    /// Its output could not be passed on any more.
+    Unheard(Printed),
+}
+
 /// Runs it.
 ///
 /// # Errors
@@ -89,19 +102,24 @@ pub(crate) async fn run(asked: Sandbox, mut settings: Settings) -> Result<ExitCo
     }
     let mut ends = Ends::hear()?;
     let sandbox = sandbox::open(&config, &Tree::of(vec![folder.clone()]), &policy).await?;
-    let (live, printing) = print_pieces();
+    let (live, mut printing) = print_pieces();
     let command = sandbox::Command {
         script: script(&asked.command),
         timeout,
         output_bytes_max: KEPT_BYTES_MAX,
         live: Some(live),
     };
-    let ran = tokio::select! {
-        ran = sandbox.run(&command) => Some(ran),
-        () = ends.next() => None,
+    let over = tokio::select! {
+        biased;
+        ran = sandbox.run(&command) => Over::Ran(ran),
+        () = ends.next() => Over::Asked,
+        printed = &mut printing => Over::Unheard(printed),
     };
     drop(command);
-    let changes = if asked.changes && ran.is_some() { Some(sandbox.changes().await) } else { None };
+    let changes = match over {
+        Over::Ran(_) if asked.changes => Some(sandbox.changes().await),
+        Over::Ran(_) | Over::Asked | Over::Unheard(_) => None,
+    };
     sandbox.close().await?;
     if let Some(way_out) = way_out {
         let (decided, removed) = way_out.close().await;
@@ -110,9 +128,12 @@ pub(crate) async fn run(asked: Sandbox, mut settings: Settings) -> Result<ExitCo
         }
         removed.context("cannot remove the folder of the way out")?;
     }
-    let Some(ran) = ran else { return Ok(ExitCode::from(CANCELLED)) };
-    printing.await.context("cannot pass the output on")?;
-    let ran = ran?;
+    let ran = match over {
+        Over::Ran(ran) => ran?,
+        Over::Asked => return Ok(ExitCode::from(CANCELLED)),
+        Over::Unheard(printed) => return passed_on(printed).map(|()| ExitCode::from(UNREAD)),
+    };
+    passed_on(printing.await)?;
     if let Some(changes) = changes {
         output::say(listed(&changes?, &folder).trim_end());
     }
@@ -131,15 +152,29 @@ fn folder(asked: Option<&Path>) -> Result<PathBuf> {
 }
 
 /// Prints what is sent to it, piece by piece, on a thread of its own: printing blocks.
-fn print_pieces() -> (mpsc::Sender<Vec<u8>>, JoinHandle<()>) {
+fn print_pieces() -> (mpsc::Sender<Vec<u8>>, JoinHandle<io::Result<()>>) {
     let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(PIECES_MAX);
     let printing = tokio::task::spawn_blocking(move || {
         let mut foreign = output::Foreign::new();
         while let Some(piece) = pieces.blocking_recv() {
-            foreign.pass(&piece);
+            foreign.pass(&piece)?;
         }
+        Ok(())
     });
     (sender, printing)
+}
+
+/// What came of printing.
+type Printed = Result<io::Result<()>, JoinError>;
+
+/// A reader that went away is no error.
+fn passed_on(printed: Printed) -> Result<()> {
+    match printed.map_err(io::Error::other).flatten() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot pass the output on")
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// One command line of which the shell changes nothing.

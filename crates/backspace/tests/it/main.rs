@@ -8,6 +8,7 @@
 
 mod attack;
 mod budgets;
+mod canaries;
 mod cli;
 mod crash;
 mod egress;

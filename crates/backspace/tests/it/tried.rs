@@ -56,6 +56,23 @@ fn output_is_passed_on_while_it_comes_and_an_interrupt_ends_the_sandbox() {
     assert_eq!(sleepers("1001.77"), 0, "nothing inside goes on");
 }
 
+#[test]
+fn a_command_that_nobody_reads_any_more_is_ended() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = folder(home.path());
+    let mut child = backspace(home.path())
+        .arg("sandbox")
+        .arg(&folder)
+        .args(["--", "yes"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    // The pipe is closed by now, and the command has an hour.
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+}
+
 /// The processes of this machine that sleep for `time`.
 fn sleepers(time: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::cli::backspace;
 use crate::world::{bash, calls, files_with, finish, make_repository, the_fix, tool};
 
-const TOKEN: &str = "ghp_canary0123456789abcdefghijklmnopqrst";
-const KEY: &str = "sk-canary-0123456789-abcdefghijklmnopqrst";
+pub(crate) const TOKEN: &str = "ghp_canary0123456789abcdefghijklmnopqrst";
+pub(crate) const KEY: &str = "sk-canary-0123456789-abcdefghijklmnopqrst";
 
 /// Prints everything that a command inside may know, and what it guessed of the secrets, in several writings; leaves them
 /// in a file as well; then fixes the bug.
@@ -30,7 +30,7 @@ fn replies() -> String {
     replies.iter().map(|reply| format!("{reply}\n")).collect()
 }
 
-async fn forge(home: &Path) -> FakeForge {
+pub(crate) async fn forge(home: &Path) -> FakeForge {
     let seed = home.join("calc");
     make_repository(&seed);
     let forge_home = home.join("forge");
@@ -70,7 +70,7 @@ async fn run(home: PathBuf, forge: &FakeForge, model: Vec<(&'static str, String)
 }
 
 /// Every object of every repository below `folder`, unpacked.
-fn objects(folder: &Path) -> Vec<u8> {
+pub(crate) fn objects(folder: &Path) -> Vec<u8> {
     let mut all = Vec::new();
     for head in files_with(folder, b"ref: refs/heads/").into_iter().filter(|path| path.ends_with("HEAD")) {
         let done = Command::new("git")

@@ -5,6 +5,7 @@ mod command;
 mod environment;
 mod fence;
 mod filters;
+mod open_files;
 mod output;
 mod shell;
 mod tree;
@@ -65,7 +66,8 @@ fn answer_all(channel: fn() -> io::Result<(File, File)>) -> io::Result<()> {
     }
     relay::start(relays.into_iter().map(|port| (port, PathBuf::from(format!("{RELAYS}/{port}")))))?;
     let environment = environment::of(&environment)?;
-    let surroundings = Surroundings { limits, environment, still: RwLock::new(false) };
+    let open_files_max = open_files::each(limits.processes_max);
+    let surroundings = Surroundings { limits, open_files_max, environment, still: RwLock::new(false) };
     let inside = Arc::new(Inside { surroundings, trees: Trees::default() });
     answering::write(&answers, id, Said::Ready(fence))?;
     let end = started.checked_add(Duration::from_millis(lifetime_ms));

@@ -18,8 +18,6 @@ const WORK: &CStr = c"/work";
 const BASH: &CStr = c"/bin/bash";
 const SH: &CStr = c"/bin/sh";
 
-/// Open files of one process; some tools close every possible descriptor, which a larger number makes slow.
-const OPEN_FILES_MAX: u64 = 16_384;
 /// Bytes that one process may keep from being swapped; the usual default of systems.
 const LOCKED_BYTES_MAX: u64 = 8 << 20;
 /// Bytes in all message queues of the user; the usual default.
@@ -35,6 +33,8 @@ const OOM_SCORE: &[u8] = b"500";
 pub(crate) struct Surroundings {
     /// What it and its descendants are held to.
     pub(crate) limits: Limits,
+    /// Files that each of them may have open.
+    pub(crate) open_files_max: u64,
     /// Its environment, as `NAME=VALUE`.
     pub(crate) environment: Vec<CString>,
     /// Whether none is started any more. Held while one is, so that whoever sets it finds all there are.
@@ -114,6 +114,7 @@ pub(crate) fn start(script: &str, surroundings: &Surroundings) -> io::Result<She
         argv: &argv,
         envp: &envp,
         limits: &surroundings.limits,
+        open_files_max: surroundings.open_files_max,
         output: output_end.as_raw_fd(),
         report: report_end.as_raw_fd(),
     };
@@ -135,6 +136,7 @@ struct Plan<'a> {
     argv: &'a [*const libc::c_char],
     envp: &'a [*const libc::c_char],
     limits: &'a Limits,
+    open_files_max: u64,
     output: RawFd,
     report: RawFd,
 }
@@ -188,7 +190,7 @@ unsafe fn become_shell(plan: &Plan<'_>) -> ! {
         libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS);
         let score = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         libc::write(score, OOM_SCORE.as_ptr().cast(), OOM_SCORE.len());
-        if take_limits(plan.limits).is_ok() && libc::chdir(WORK.as_ptr()) == 0 {
+        if take_limits(plan).is_ok() && libc::chdir(WORK.as_ptr()) == 0 {
             libc::execve(plan.shell.as_ptr(), plan.argv.as_ptr(), plan.envp.as_ptr());
         }
         tell(plan.report, Report::NotStarted(*libc::__errno_location()));
@@ -197,12 +199,13 @@ unsafe fn become_shell(plan: &Plan<'_>) -> ! {
 }
 
 /// Sets limits that a process cannot raise again; allocates nothing.
-fn take_limits(limits: &Limits) -> rustix::io::Result<()> {
+fn take_limits(plan: &Plan<'_>) -> rustix::io::Result<()> {
+    let limits = plan.limits;
     let bounds = [
         (Resource::Nproc, limits.processes_max),
         (Resource::Data, limits.memory_bytes_max),
         (Resource::Fsize, limits.file_bytes_max),
-        (Resource::Nofile, OPEN_FILES_MAX),
+        (Resource::Nofile, plan.open_files_max),
         (Resource::Core, 0),
     ];
     for (resource, wanted) in bounds {

@@ -7,6 +7,7 @@ use std::path::Path;
 use backspace_init::stage::Step;
 use rustix::io::Errno;
 
+use super::launcher;
 use crate::Error;
 
 /// Bubblewrap is not there.
@@ -101,26 +102,68 @@ fn noun(step: Step) -> &'static str {
 
 /// What mends refused user namespaces, by the settings that are known to forbid them.
 fn user_namespaces() -> String {
-    let setting = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-    if setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
-        let program =
-            std::env::current_exe().map_or("backspace".to_owned(), |path| path.display().to_string());
-        return format!(
-            "AppArmor forbids them. Allow them to both programs: write `profile backspace {program} \
-             flags=(unconfined) {{ userns, }}` and the same for /usr/bin/bwrap to files in /etc/apparmor.d and run \
-             `systemctl reload apparmor`, or allow them to all: `sysctl -w \
-             kernel.apparmor_restrict_unprivileged_userns=0`"
-        );
-    }
-    if setting("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
-        return "Allow them: `sysctl -w kernel.unprivileged_userns_clone=1`".to_owned();
-    }
-    if setting("/proc/sys/user/max_user_namespaces") == "0" {
-        return "Allow them: `sysctl -w user.max_user_namespaces=10000`".to_owned();
-    }
-    "Inside a container, start the container with `--security-opt seccomp=unconfined --security-opt \
-     apparmor=unconfined`, or run backspace outside of it"
-        .to_owned()
+    restriction(None).map_or_else(
+        || {
+            "Inside a container, start the container with `--security-opt seccomp=unconfined --security-opt \
+             apparmor=unconfined`, or run backspace outside of it"
+                .to_owned()
+        },
+        |restriction| restriction.mend,
+    )
+}
+
+/// A setting of this machine that keeps ordinary users from making user namespaces. Root makes them all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restriction {
+    /// The setting as `sysctl` prints it.
+    pub setting: String,
+    /// The command that allows them.
+    pub mend: String,
+}
+
+/// The restriction that holds on this machine, for sandboxes that `bubblewrap` starts.
+pub(super) fn restriction(bubblewrap: Option<&Path>) -> Option<Restriction> {
+    let program = std::env::current_exe().map_or("/usr/bin/backspace".into(), |it| it.display().to_string());
+    let bubblewrap = launcher::program(bubblewrap);
+    let bubblewrap = bubblewrap.map_or("/usr/bin/bwrap".to_owned(), |it| it.display().to_string());
+    restriction_by(&program, &bubblewrap, |path| fs::read_to_string(path).unwrap_or_default())
+}
+
+/// The same by what `read` says stands in the settings' files.
+fn restriction_by(program: &str, bubblewrap: &str, read: impl Fn(&str) -> String) -> Option<Restriction> {
+    let profiles = format!(
+        "printf '%s\\n' 'abi <abi/4.0>,' 'include <tunables/global>' 'profile backspace \"{program}\" flags=(unconfined) \
+         {{ userns, }}' 'profile backspace-bwrap \"{bubblewrap}\" flags=(unconfined) {{ userns, }}' | sudo tee \
+         /etc/apparmor.d/backspace && sudo apparmor_parser -r /etc/apparmor.d/backspace"
+    );
+    let known = [
+        (
+            "kernel.apparmor_restrict_unprivileged_userns",
+            "1",
+            format!(
+                "AppArmor forbids them. Allow them to these two programs: `{profiles}`; or to all: `sudo sysctl -w \
+                 kernel.apparmor_restrict_unprivileged_userns=0`"
+            ),
+        ),
+        (
+            "kernel.unprivileged_userns_clone",
+            "0",
+            "Allow them: `sudo sysctl -w kernel.unprivileged_userns_clone=1`".to_owned(),
+        ),
+        (
+            "user.max_user_namespaces",
+            "0",
+            "Allow them: `sudo sysctl -w user.max_user_namespaces=10000`".to_owned(),
+        ),
+    ];
+    let holds =
+        |name: &str, value: &str| read(&format!("/proc/sys/{}", name.replace('.', "/"))).trim() == value;
+    known.into_iter().find(|(name, value, _)| holds(name, value)).map(|(name, value, mend)| Restriction {
+        setting: format!("{name} = {value}"),
+        mend: format!(
+            "{mend}. It lasts until the next start; what is in /etc/sysctl.d and /etc/apparmor.d stays"
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -147,5 +190,33 @@ mod tests {
             let Error::Unavailable { reason, mend } = &error else { panic!("{error}") };
             assert!(!reason.is_empty() && mend.len() > 20, "{error}");
         }
+    }
+
+    #[test]
+    fn each_restriction_names_the_command_that_lifts_it() {
+        let of = |path: &str, value: &str| {
+            let (path, value) = (path.to_owned(), format!("{value}\n"));
+            restriction_by("/opt/my tools/backspace", "/usr/bin/bwrap", move |asked| {
+                if asked == path { value.clone() } else { String::new() }
+            })
+        };
+        let apparmor = of("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1").unwrap();
+        assert_eq!(apparmor.setting, "kernel.apparmor_restrict_unprivileged_userns = 1");
+        assert!(
+            apparmor.mend.contains(
+                "printf '%s\\n' 'abi <abi/4.0>,' 'include <tunables/global>' 'profile backspace \"/opt/my \
+                 tools/backspace\" flags=(unconfined) { userns, }' 'profile backspace-bwrap \"/usr/bin/bwrap\" \
+                 flags=(unconfined) { userns, }' | sudo tee /etc/apparmor.d/backspace && sudo apparmor_parser -r \
+                 /etc/apparmor.d/backspace"
+            ),
+            "{}",
+            apparmor.mend
+        );
+        let debian = of("/proc/sys/kernel/unprivileged_userns_clone", "0").unwrap();
+        assert!(debian.mend.contains("`sudo sysctl -w kernel.unprivileged_userns_clone=1`"));
+        let red_hat = of("/proc/sys/user/max_user_namespaces", "0").unwrap();
+        assert_eq!(red_hat.setting, "user.max_user_namespaces = 0");
+        assert_eq!(of("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "0"), None);
+        assert_eq!(of("/proc/sys/user/max_user_namespaces", "10000"), None);
     }
 }

@@ -1,14 +1,15 @@
-//! What there is to find: git, sandbox, state, models, forge, what sandboxes reach.
+//! What there is to find: git, sandbox and what weakens it, state, models, forge, what sandboxes reach.
 
 mod egress;
+mod holes;
 mod models;
+mod walls;
 
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use session::request::{LocalRepositories, Rules};
 
-use super::known_bad;
 use crate::assemble;
 use crate::config::Settings;
 use crate::probe::{self, Probed};
@@ -41,6 +42,7 @@ pub(super) async fn all(settings: &Settings, repository: Option<&str>) -> Vec<Fi
         Finding { name: "state", verdict: state(settings).await },
         Finding { name: "sandbox", verdict: sandbox(settings).await },
     ];
+    found.extend(walls(settings).await);
     found.extend(models::all(settings).into_iter().map(|verdict| Finding { name: "model", verdict }));
     found.push(Finding { name: "forge", verdict: forge(settings) });
     found.extend(egress::all(settings).await.into_iter().map(|verdict| Finding { name: "egress", verdict }));
@@ -54,12 +56,31 @@ fn missing(what: impl Into<String>, mend: impl Into<String>) -> Verdict {
     Verdict::Missing { what: what.into(), mend: mend.into() }
 }
 
+/// What weakens sandboxes besides what one of them says itself.
+async fn walls(settings: &Settings) -> Vec<Finding> {
+    let Ok(config) = assemble::home(settings).and_then(|home| assemble::sandbox_config(settings, &home))
+    else {
+        // Said where a sandbox is opened.
+        return Vec::new();
+    };
+    let mut programs: Vec<String> = git_version().into_iter().collect();
+    programs.extend(sandbox::versions(&config).await);
+    let named = |name| move |verdict| Finding { name, verdict };
+    let versions = Some(holes::judge(&programs)).map(named("versions"));
+    let restriction = walls::restriction(&config).map(named("namespaces"));
+    let launcher = walls::launcher(&config).map(named("bubblewrap"));
+    versions.into_iter().chain(restriction).chain(launcher).collect()
+}
+
+/// What git says of itself.
+fn git_version() -> Option<String> {
+    let done = Command::new("git").arg("--version").env("PATH", PATH).output().ok()?;
+    Some(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+}
+
 fn git() -> Verdict {
     const MEND: &str = "apt-get install git";
-    let Ok(done) = Command::new("git").arg("--version").env("PATH", PATH).output() else {
-        return missing("git is not installed", MEND);
-    };
-    let text = String::from_utf8_lossy(&done.stdout).trim().to_owned();
+    let Some(text) = git_version() else { return missing("git is not installed", MEND) };
     let numbers: Vec<u32> = text
         .split(' ')
         .nth(2)
@@ -67,10 +88,7 @@ fn git() -> Verdict {
         .flat_map(|version| version.split('.').map_while(|part| part.parse().ok()))
         .collect();
     match numbers[..] {
-        [major, minor, ..] if (major, minor) >= GIT_MIN => match known_bad::said_of(&text) {
-            None => Verdict::Fine(text),
-            Some(known) => Verdict::Weak { what: text, mend: known },
-        },
+        [major, minor, ..] if (major, minor) >= GIT_MIN => Verdict::Fine(text),
         _ => missing(format!("{text}: {}.{} or later is needed", GIT_MIN.0, GIT_MIN.1), MEND),
     }
 }
@@ -110,11 +128,10 @@ async fn sandbox(settings: &Settings) -> Verdict {
     };
     let (backend, enforced) = (terms.backend, terms.enforced.join(", "));
     let what = format!("{backend} ({}): {enforced}; tools inside: {tools}", versions.join(", "));
-    let soft = (!terms.soft.is_empty()).then(|| format!("not enforced here: {}", terms.soft.join("; ")));
+    let soft = walls::softness(&terms);
     let passed_over = (!terms.passed_over.is_empty())
         .then(|| format!("preferred, but not to be had: {}", terms.passed_over.join("; ")));
-    let known = versions.iter().filter_map(|version| known_bad::said_of(version));
-    let weaknesses: Vec<String> = known.chain(soft).chain(passed_over).collect();
+    let weaknesses: Vec<String> = soft.into_iter().chain(passed_over).collect();
     if weaknesses.is_empty() {
         Verdict::Fine(what)
     } else {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use events::ChangedKind;
-use sandbox::Ended;
+use sandbox::{Ended, Policy};
 
 use super::stage::{Said, Stage, policy};
 use super::{Attack, Class, How, Trial, Tried};
@@ -24,12 +24,14 @@ const ATTACKS: &[Attack] = &[
         name: "memory that belongs to no process: anonymous files, shared segments",
         how: How::Script(MEMORY_OF_NOBODY),
     },
+    Attack { name: "memory in message queues, after raising their bounds", how: How::Code(messages) },
     Attack { name: "processes without end", how: How::Script(PROCESSES) },
     Attack { name: "threads without end", how: How::Script(THREADS) },
     Attack { name: "more bytes than the quota, in every folder", how: How::Script(BYTES) },
     Attack { name: "more files than the quota, in every folder", how: How::Script(FILES) },
     Attack { name: "more attributes of files than the quota", how: How::Script(ATTRIBUTES) },
     Attack { name: "go before all others, by real-time priority", how: How::Script(PRIORITY) },
+    Attack { name: "half of all files that the kernel opens for everybody", how: How::Code(open_files) },
     Attack { name: "raise the limits again", how: How::Script(LIMITS) },
     Attack { name: "gigabytes of output", how: How::Code(output_without_end) },
     Attack { name: "a file of a TiB of holes, read by the host", how: How::Code(holes) },
@@ -90,6 +92,52 @@ def take_by_name():
 taken = [name for name, way in [("anonymous file", take), ("shared segment", take_by_name)] if os.waitpid(child(way), 0)[1] == 7 << 8]
 breached(", ".join(taken)) if taken else held("ended or refused")
 "#;
+
+/// The settings of its own queues a sandbox may change. The child goes first when memory ends, what it sent stays.
+const MESSAGES: &str = r#"
+for name, value in [("msgmni", 32000), ("msgmax", 1 << 20), ("msgmnb", 64 << 20)]:
+    try:
+        open(f"/proc/sys/kernel/{name}", "w").write(str(value))
+    except OSError:
+        pass
+def take():
+    open("/proc/self/oom_score_adj", "w").write("1000")
+    message, sent = struct.pack("l", 1) + b"x" * 8000, 0
+    while sent < 400 << 20:
+        queue, before = C.msgget(0, 0o1600), sent
+        while queue >= 0 and C.msgsnd(queue, message, ctypes.c_size_t(8000), 0o4000) == 0:
+            sent += 8000
+        if sent == before:
+            os._exit(1)
+    os._exit(7)
+status = os.waitpid(child(take), 0)[1]
+breached("400 MiB of messages") if status == 7 << 8 else held(f"status {status:#x}")
+"#;
+
+/// A message of a few bytes.
+const MESSAGE_KEPT: &str = r#"
+queue = C.msgget(0, 0o1600)
+def send():
+    C.msgsnd(queue, struct.pack("l", 1) + b"x" * 8, ctypes.c_size_t(8), 0o4000)
+os.waitpid(child(send), 0)
+received = C.msgrcv(queue, ctypes.create_string_buffer(64), ctypes.c_size_t(8), 0, 0o4000)
+C.msgctl(queue, 0, None)
+breached("it belongs to nobody who could be ended") if received == 8 else held("it went with its sender")
+"#;
+
+fn messages(stage: &Stage) -> Trial<'_> {
+    Box::pin(async move {
+        let sandbox = stage.open(policy()).await.unwrap();
+        let attack = match sandbox.try_to_run(&stage.shell(MESSAGES, "inside")).await {
+            Ok(ran) => super::stage::said(&ran.output),
+            // Nobody inside holds that memory, so that all of them are ended.
+            Err(sandbox::Error::Lost { reason }) if reason == "it ran out of memory" => Said::Held(reason),
+            Err(error) => Said::Unclear(error.to_string()),
+        };
+        sandbox.sandbox.close().await.unwrap();
+        Tried { attack, control: stage.outside(MESSAGE_KEPT).await }
+    })
+}
 
 const PROCESSES: &str = r#"
 children = []
@@ -195,6 +243,26 @@ if not INSIDE and os.geteuid() != 0:
     needs_root("raise a limit")
 tried("raised", raise_one)
 "#;
+
+/// Whether all processes could open half of what there is. It is not tried: the others on this machine need theirs.
+const OPEN_FILES: &str = r#"
+table = int(open("/proc/sys/fs/file-max").read())
+each, processes = [resource.getrlimit(limit)[1] for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)]
+unbounded = resource.RLIM_INFINITY in (each, processes)
+most = f"{processes} processes may open {each} files each, of {table}"
+breached(most) if unbounded or each * processes > table / 2 else held(most)
+"#;
+
+/// With as many processes as sessions have when nobody says how many.
+fn open_files(stage: &Stage) -> Trial<'_> {
+    Box::pin(async move {
+        let processes_max = Policy::default().processes_max;
+        let sandbox = stage.open(Policy { processes_max, ..policy() }).await.unwrap();
+        let ran = sandbox.run(&stage.shell(OPEN_FILES, "inside")).await;
+        sandbox.sandbox.close().await.unwrap();
+        Tried { attack: super::stage::said(&ran.output), control: stage.outside(OPEN_FILES).await }
+    })
+}
 
 /// What this process holds in memory right now, in bytes.
 fn resident() -> u64 {

@@ -182,13 +182,18 @@ pub(crate) struct Open {
 impl Open {
     /// Runs a shell script.
     pub(crate) async fn run(&self, script: &str) -> Ran {
+        self.try_to_run(script).await.unwrap()
+    }
+
+    /// Runs a shell script that may end the sandbox.
+    pub(crate) async fn try_to_run(&self, script: &str) -> Result<Ran, sandbox::Error> {
         let command = sandbox::Command {
             script: script.to_owned(),
             timeout: PATIENCE,
             output_bytes_max: OUTPUT_BYTES_MAX,
             live: None,
         };
-        self.sandbox.run(&command).await.unwrap()
+        self.sandbox.run(&command).await
     }
 
     /// The base tree, which nothing inside may change.

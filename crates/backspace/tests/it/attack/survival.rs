@@ -1,7 +1,8 @@
 //! Attacks that try to outlive the sandbox: processes, mounts, groups, files, and what the kernel keeps by name.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::stage::{Said, Stage, policy, processes_with};
 use super::{Attack, Class, How, Trial, Tried};
@@ -222,47 +223,62 @@ fn outlive_the_deadline(stage: &Stage) -> Trial<'_> {
     })
 }
 
-/// Mounts that this process sees, control groups of its sandboxes, and what stands in the system's temporary folder.
-fn kept_by_the_machine() -> Vec<String> {
+/// What this machine shows of the mounts of a sandbox over `base`: those of others come and go meanwhile.
+fn mounts_over(base: &Path) -> Vec<String> {
+    let base = base.display().to_string();
+    let marks = [base.as_str(), "/tmp/layers/", "/tmp/quota"];
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let mut kept: Vec<String> = mounts.lines().map(str::to_owned).collect();
+    let is_of_it = |line: &&str| marks.iter().any(|mark| line.contains(mark));
+    mounts.lines().filter(is_of_it).map(str::to_owned).collect()
+}
+
+/// The names of the control groups that a process is in and this one is not.
+fn groups_of(process: i32) -> BTreeSet<String> {
+    let of = |process: &str| -> BTreeSet<String> {
+        let text = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+        let names = text.lines().filter_map(|line| Some(line.rsplit_once('/')?.1.to_owned()));
+        names.filter(|name| !name.is_empty()).collect()
+    };
+    of(&process.to_string()).difference(&of("self")).cloned().collect()
+}
+
+/// Those of `names` that are groups of this machine.
+fn groups_left(names: &BTreeSet<String>) -> Vec<PathBuf> {
+    let mut left = Vec::new();
     let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                kept.extend(is_of_this_process(&entry).then(|| entry.path().display().to_string()));
+                left.extend(names.contains(&*entry.file_name().to_string_lossy()).then(|| entry.path()));
                 folders.push(entry.path());
             }
         }
     }
-    kept
-}
-
-fn is_of_this_process(entry: &fs::DirEntry) -> bool {
-    entry.file_name().to_string_lossy().starts_with(&format!("backspace.{}.", std::process::id()))
+    left
 }
 
 fn on_the_machine(stage: &Stage) -> Trial<'_> {
     Box::pin(async move {
-        // Other tests of this process have sandboxes of their own, so that only the mounts can be compared.
-        let mounts =
-            || kept_by_the_machine().into_iter().filter(|line| !line.starts_with("/sys")).collect::<Vec<_>>();
-        let before = mounts();
-        let mark = format!("attack-{}", std::process::id());
+        let mark = format!("1001.5{}106", std::process::id());
         let leave = format!(
-            "touch /tmp/{mark} /dev/shm/{mark} /var/tmp/{mark} ~/{mark} {mark}; mkdir -p deep/er; chmod 0 deep"
+            "touch /tmp/{mark} /dev/shm/{mark} /var/tmp/{mark} ~/{mark} {mark}; mkdir -p deep/er; chmod 0 deep
+             sleep {mark} > /dev/null 2>&1 &"
         );
         let sandbox = stage.open(policy()).await.unwrap();
         sandbox.run(&leave).await;
-        let while_open = mounts();
+        let while_open = mounts_over(sandbox.base.path());
+        let groups: BTreeSet<String> = processes_with(&mark).into_iter().flat_map(groups_of).collect();
         sandbox.sandbox.close().await.unwrap();
         let files = ["/tmp", "/dev/shm", "/var/tmp"].map(|folder| PathBuf::from(folder).join(&mark));
+        let (mounts, groups_left) = (mounts_over(sandbox.base.path()), groups_left(&groups));
         let attack = if files.iter().any(|file| file.exists()) {
             Said::Breached("a file is left".to_owned())
-        } else if mounts() != before || while_open != before {
-            Said::Breached("a mount is left".to_owned())
+        } else if !mounts.is_empty() || !while_open.is_empty() {
+            Said::Breached(format!("mounts: {mounts:?}, while it was open {while_open:?}"))
+        } else if !groups_left.is_empty() {
+            Said::Breached(format!("groups: {groups_left:?}"))
         } else {
-            Said::Held("nothing is left".to_owned())
+            Said::Held(format!("nothing is left, no group of {}", groups.len()))
         };
         let _status = std::process::Command::new("sh").args(["-c", &format!("touch /tmp/{mark}")]).status();
         let control = match files[0].exists() {
