@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
 
 use backspace_init::protocol::{HOME, RELAYS, WORK};
 use bollard::body_full;
@@ -52,12 +53,12 @@ pub(super) async fn prepare(engine: &Engine, image: &str, users: &[u32]) -> Resu
         return Err(mend::other_image(image, &system, &machine));
     }
     let id = found.id.unwrap_or_default();
-    let layer =
-        layer(users).map_err(|source| Error::System { doing: "write an archive".to_owned(), source })?;
-    let digest = Sha256::new().chain_update(&id).chain_update(&layer).finalize();
+    let unwritten = |source| Error::System { doing: "write an archive".to_owned(), source };
+    let of_layer = digest(users).map_err(unwritten)?;
+    let digest = Sha256::new().chain_update(&id).chain_update(of_layer).finalize();
     let name = format!("{REPOSITORY}:{}", hex::encode(&digest[..TAG_BYTES]));
     if inspect(engine, &name).await?.is_none() {
-        make(engine, &Base { name: image, id: &id }, &name, layer).await?;
+        make(engine, &Base { name: image, id: &id }, &name, layer(users).map_err(unwritten)?).await?;
     }
     let config = found.config.unwrap_or_default();
     let environment = config.env.unwrap_or_default();
@@ -144,6 +145,20 @@ async fn forget_older(engine: &Engine, base: &Base<'_>) {
             drop(engine.client.remove_image(&other.id, None::<RemoveImageOptions>, None).await);
         }
     }
+}
+
+/// The digest of the layer. It is megabytes, and the same for all sandboxes of this process: only the first one waits.
+fn digest(users: &[u32]) -> std::io::Result<[u8; 32]> {
+    static LAST: Mutex<Option<(Vec<u32>, [u8; 32])>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((known, digest)) = &*last
+        && known == users
+    {
+        return Ok(*digest);
+    }
+    let digest = Sha256::digest(layer(users)?).into();
+    *last = Some((users.to_vec(), digest));
+    Ok(digest)
 }
 
 /// The layer, as an archive.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::stage::{CANARY, Said, kind};
+use super::stage::{CANARY, Said, settings};
 use super::{Attack, Class, How, Trial, Tried};
 use crate::cli::backspace;
 
@@ -89,12 +89,7 @@ fn inside(script: &str) -> Output {
     let place = home.path().display();
     let script =
         format!("export ROOT=/ HOMES=\"$HOME /root /home/* {place}\" WHICH='/proc/[0-9]*'\n{script}");
-    command
-        .args(["sandbox", "--sandbox", &kind()])
-        .arg(&folder)
-        .args(["--", "bash", "-c", &script])
-        .output()
-        .unwrap()
+    command.envs(settings()).arg("sandbox").arg(&folder).args(["--", "bash", "-c", &script]).output().unwrap()
 }
 
 fn outside(script: &str) -> Output {

@@ -123,11 +123,16 @@ impl Stage {
     /// Runs `script` in a sandbox of its own.
     pub(crate) async fn inside(&self, script: &str) -> Said {
         let sandbox = self.open(policy()).await.unwrap();
-        let ran = sandbox.run(&self.shell(script, "inside")).await;
+        let ran = sandbox.try_to_run(&self.shell(script, "inside")).await;
         sandbox.sandbox.close().await.unwrap();
-        match ran.ended {
-            Ended::Exited(_) => said(&ran.output),
-            ended => Said::Unclear(format!("{ended:?}: {}", ran.output)),
+        match ran {
+            Ok(Ran { ended: Ended::Exited(_), output, .. }) => said(&output),
+            Ok(Ran { ended, output, .. }) => Said::Unclear(format!("{ended:?}: {output}")),
+            // That kernel is a process of the sandbox's, and ends with what takes too much of it.
+            Err(sandbox::Error::Lost { reason }) if kernel() == "own" => {
+                Said::Held(format!("the sandbox ended: {reason}"))
+            }
+            Err(error) => Said::Unclear(error.to_string()),
         }
     }
 
@@ -244,7 +249,7 @@ pub(crate) fn policy() -> Policy {
 }
 
 /// Whose kernel serves what is inside.
-fn kernel() -> &'static str {
+pub(crate) fn kernel() -> &'static str {
     if kind() == "docker+runsc" { "own" } else { "shared" }
 }
 
@@ -272,6 +277,20 @@ pub(crate) fn config() -> sandbox::Config {
         "docker+runsc" => docker(Some("runsc"), "backspace-sandbox-gvisor"),
         other => panic!("BACKSPACE_TEST_SANDBOX is `{other}`: it is namespaces, docker or docker+runsc"),
     }
+}
+
+/// The settings by which `backspace` takes the backend that is attacked.
+pub(crate) fn settings() -> Vec<(&'static str, String)> {
+    let sandbox::Config::Docker(docker) = config() else {
+        return vec![("BACKSPACE_SANDBOX", kind())];
+    };
+    let mut settings = vec![
+        ("BACKSPACE_SANDBOX", "docker".to_owned()),
+        ("DOCKER_HOST", docker.engine),
+        ("BACKSPACE_IMAGE", docker.image),
+    ];
+    settings.extend(docker.runtime.map(|runtime| ("BACKSPACE_DOCKER_RUNTIME", runtime)));
+    settings
 }
 
 /// The verdict in the last line of `output`.

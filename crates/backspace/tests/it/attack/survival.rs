@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::stage::{Said, Stage, policy, processes_with};
+use super::stage::{Said, Stage, kernel, policy, processes_with};
 use super::{Attack, Class, How, Trial, Tried};
 
 /// Whatever is left behind meets the next session.
@@ -114,6 +114,9 @@ fn left<'a>(stage: &'a Stage, number: &'static str, script: &'static str) -> Tri
         let there = processes_with(&inside).len();
         sandbox.sandbox.close().await.unwrap();
         let attack = match (there, processes_with(&inside).len()) {
+            (0, 0) if kernel() == "own" => {
+                Said::Absent("a kernel of its own: its processes are none of this machine's".to_owned())
+            }
             (0, _) => Said::Unclear(format!("it did not run: {}", ran.output)),
             (there, 0) => Said::Held(format!("{there} were there, none is left")),
             (_, left) => Said::Breached(format!("{left} are left")),
