@@ -48,6 +48,8 @@ pub(crate) struct Voice {
 struct Held {
     text: String,
     kind: Kind,
+    /// As in [`Heard`].
+    after: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,10 +82,14 @@ impl Voice {
     /// Tells of `text` what is certain to hold no secret, and holds the rest back until more is known.
     fn say(&self, kind: Kind, text: &str) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.kind != kind {
+        let after = self.at.load(Ordering::Acquire);
+        if held.after != after {
+            // It was the end of a reply that the log has told whole meanwhile.
+            *held = Held { text: String::new(), kind, after };
+        } else if held.kind != kind {
             // What comes now is another text; the one before is as long as it gets.
             self.tell(held.kind, &held.text);
-            *held = Held { text: String::new(), kind };
+            *held = Held { text: String::new(), kind, after };
         }
         held.text.push_str(text);
         let open = self.redactor.open_end(&held.text);
@@ -182,6 +188,22 @@ mod tests {
             Delta::Text("Done."),
         ];
         assert_eq!(heard(&deltas).await, ["thought: Hm, gh", "text: I look. ", "again", "text: Done."]);
+    }
+
+    #[tokio::test]
+    async fn what_was_held_back_of_a_reply_is_not_told_as_a_part_of_the_next_one() {
+        let voice = voice();
+        let mut listener = Box::pin(voice.listen());
+        voice.hear(Delta::Text("The beginning is gh"));
+        voice.at.store(9, Ordering::Release);
+        voice.hear(Delta::Text("Done."));
+        drop(voice);
+        let mut told = Vec::new();
+        while let Some(heard) = listener.next().await {
+            told.push(heard);
+        }
+        let heard = |after, text: &str| Heard { after, piece: Piece::Text(text.into()) };
+        assert_eq!(told, [heard(7, "The beginning is "), heard(9, "Done.")]);
     }
 
     #[tokio::test]
