@@ -38,11 +38,14 @@ pub(crate) struct Decided {
     pub(crate) passed_over: Vec<String>,
 }
 
-/// Whether commands of a setup can reach anything outside.
+/// What commands of a setup can reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outside {
-    InReach,
-    OutOfReach,
+    Nothing,
+    /// The registries of the operator's npm, pip and cargo.
+    Packages,
+    /// Hosts that the operator has named, among others perhaps.
+    Hosts,
 }
 
 /// The programs whose presence and version matter, without repetition.
@@ -92,19 +95,25 @@ fn detect(root: &Path, inside: &Inside, outside: Outside) -> Decided {
         format!("{lock_file} suggests `{command}`, but there is no `{programs}` in sandboxes here (BACKSPACE_TOOLS, or \
              BACKSPACE_IMAGE)")
     });
-    if outside == Outside::OutOfReach {
-        // It would only wait for an answer that cannot come.
-        let ways = suggested.ways.iter().map(|Known { lock_file, command, .. }| {
-            format!(
-                "{lock_file} suggests `{command}`, which needs a way out of the sandbox (BACKSPACE_EGRESS)"
-            )
-        });
-        return Decided { recipe: None, passed_over: ways.chain(without_programs).collect() };
-    }
-    let commands: Vec<String> = suggested.ways.iter().map(|known| known.command.to_owned()).collect();
+    // What is out of reach would only wait for an answer that cannot come.
+    let (ways, beyond): (Vec<&Known>, Vec<&Known>) = suggested.ways.iter().partition(|known| match outside {
+        Outside::Nothing => false,
+        Outside::Packages => known.is_of_packages(),
+        Outside::Hosts => true,
+    });
+    let beyond = beyond.iter().map(|Known { lock_file, command, .. }| {
+        let needs = match outside {
+            Outside::Nothing => "a way out of the sandbox (BACKSPACE_EGRESS)",
+            Outside::Packages | Outside::Hosts => {
+                "hosts that `packages` does not stand for: name them in BACKSPACE_EGRESS"
+            }
+        };
+        format!("{lock_file} suggests `{command}`, which needs {needs}")
+    });
+    let commands: Vec<String> = ways.iter().map(|known| known.command.to_owned()).collect();
     let recipe = Recipe { origin: SetupOrigin::Detected, commands };
     Decided {
-        passed_over: without_programs.collect(),
+        passed_over: beyond.chain(without_programs).collect(),
         recipe: (!recipe.commands.is_empty()).then_some(recipe),
     }
 }

@@ -22,6 +22,13 @@ pub(super) struct Known {
     pub(super) unless: &'static [(&'static str, &'static [&'static str])],
 }
 
+impl Known {
+    /// Whether `packages` stands for the registry that it installs from, with the operator's npm, pip or cargo.
+    pub(super) fn is_of_packages(&self) -> bool {
+        ["node", "python", "rust"].contains(&self.ecosystem)
+    }
+}
+
 /// Scripts of the project's own that an installation runs.
 const NODE_SCRIPTS: &[&str] = &[
     "\"preinstall\"",

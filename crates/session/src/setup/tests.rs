@@ -26,7 +26,7 @@ fn a_request_beats_the_repository_which_beats_what_is_detected() {
     let inside = inside(&["npm"]);
     let decide = |wish: SetupWish, config: &RepositoryConfig| {
         let suggested = is_suggested(&wish, config, root.path());
-        let decided = decide(&wish, config, root.path(), &inside, Outside::InReach);
+        let decided = decide(&wish, config, root.path(), &inside, Outside::Packages);
         assert_eq!(suggested, decided.recipe.is_some());
         decided.recipe.map(|Recipe { origin, commands }| (origin, commands.join("; ")))
     };
@@ -50,15 +50,30 @@ fn what_cannot_be_done_is_said_and_not_tried() {
         |outside| decide(&SetupWish::AsFound, &config(None), root.path(), &inside(&["npm"]), outside);
     let no_cargo = "Cargo.lock suggests `cargo fetch --locked`, but there is no `cargo` in sandboxes here \
                     (BACKSPACE_TOOLS, or BACKSPACE_IMAGE)";
-    let Decided { recipe, passed_over } = decide(Outside::InReach);
+    let Decided { recipe, passed_over } = decide(Outside::Packages);
     assert_eq!(
         (recipe.unwrap().commands, passed_over),
         (vec!["npm ci".to_owned()], vec![no_cargo.to_owned()])
     );
-    let Decided { recipe, passed_over } = decide(Outside::OutOfReach);
+    let Decided { recipe, passed_over } = decide(Outside::Nothing);
     let no_way =
         "package-lock.json suggests `npm ci`, which needs a way out of the sandbox (BACKSPACE_EGRESS)";
     assert_eq!((recipe, passed_over), (None, vec![no_way.to_owned(), no_cargo.to_owned()]));
+}
+
+#[test]
+fn registries_of_other_tools_are_asked_when_the_operator_names_hosts() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("package-lock.json"), "{}").unwrap();
+    std::fs::write(root.path().join("go.sum"), "").unwrap();
+    let inside = inside(&["npm", "go"]);
+    let decide = |outside| decide(&SetupWish::AsFound, &config(None), root.path(), &inside, outside);
+    let Decided { recipe, passed_over } = decide(Outside::Packages);
+    let beyond = "go.sum suggests `go mod download`, which needs hosts that `packages` does not stand for: name them \
+                  in BACKSPACE_EGRESS";
+    assert_eq!((recipe.unwrap().commands, passed_over), (vec!["npm ci".to_owned()], vec![beyond.to_owned()]));
+    let Decided { recipe, passed_over } = decide(Outside::Hosts);
+    assert_eq!((recipe.unwrap().commands.len(), passed_over.len()), (2, 0));
 }
 
 /// A repository and a home for its base trees.

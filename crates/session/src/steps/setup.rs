@@ -39,8 +39,7 @@ pub(crate) async fn setup(story: &Story, checkout: &Checkout) -> Result<Ground, 
     let tree = Tree::of(checkout.tree.layers.clone());
     let inside = sandbox::inside(&story.ports.sandbox, &tree, &policy, &setup::programs()).await;
     let inside = inside.map_err(|error| failure::of_sandbox(STEP, &error))?;
-    let hosts = checkout.egress.as_ref().map(hosts).unwrap_or_default();
-    let outside = if hosts.is_empty() { Outside::OutOfReach } else { Outside::InReach };
+    let outside = outside(story, checkout);
     let decided = setup::decide(&story.request.setup, &checkout.config, root, &inside, outside);
     for reason in decided.passed_over {
         story.warn(STEP, "setup_passed_over", reason).await?;
@@ -51,7 +50,7 @@ pub(crate) async fn setup(story: &Story, checkout: &Checkout) -> Result<Ground, 
     let surroundings = Surroundings {
         inside: &inside,
         environment: &policy.environment,
-        hosts,
+        hosts: checkout.egress.as_ref().map(hosts).unwrap_or_default(),
         branch: checkout.base.as_str(),
     };
     let found = async {
@@ -67,6 +66,18 @@ pub(crate) async fn setup(story: &Story, checkout: &Checkout) -> Result<Ground, 
         }
     };
     Ok(ground?.before(inside.path))
+}
+
+/// What setup reaches.
+fn outside(story: &Story, checkout: &Checkout) -> Outside {
+    let (Some(allowed), Some(egress)) = (&story.ports.egress, &checkout.egress) else {
+        return Outside::Nothing;
+    };
+    match egress.hosts.is_empty() {
+        true => Outside::Nothing,
+        false if egress.hosts.is_subset(&allowed.packages) => Outside::Packages,
+        false => Outside::Hosts,
+    }
 }
 
 /// The hosts that setup reaches. One that it reaches with a credential may give it other things.
