@@ -202,7 +202,8 @@ fn keep_plain(headers: &mut HeaderMap) {
 /// About what a request takes on the wire.
 fn sent_bytes(request: &Request<Empty<Bytes>>) -> u64 {
     let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
-    (request.uri().path().len() + headers.sum::<usize>()) as u64
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    (target + headers.sum::<usize>()) as u64
 }
 
 fn refused(refusal: Refusal) -> Answer {
