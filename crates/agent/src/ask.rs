@@ -3,9 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use events::{ModelReplied, Purpose};
-use model::{Conversation, Notice, Reply};
+use events::{Event, ModelReplied, Purpose, Warned};
+use model::{Notice, Reply, Usage, Wire};
 
+use crate::context::Context;
+use crate::limits::Spent;
 use crate::meter::Meter;
 use crate::{Bench, Error, Limits, notice};
 
@@ -15,13 +17,26 @@ pub(crate) struct Answer {
     pub(crate) replied: ModelReplied,
 }
 
-/// The model's next reply; nothing when the session was cancelled or its time is up. What happens while it is asked is
-/// written down here, what it answers is the caller's to write down.
+/// Why asking ended without a reply.
+enum Halt {
+    /// Replies that broke off have used up a budget.
+    OutOfBudget,
+    Failed(Error),
+}
+
+impl From<model::Error> for Halt {
+    fn from(error: model::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// The model's next reply; nothing when the session was cancelled, its time is up, or replies that broke off have used up a
+/// budget. What happens while it is asked is written down here, what it answers is the caller's to write down.
 ///
 /// # Errors
 /// When no model answers, or the log refuses an entry.
 pub(crate) async fn ask(
-    conversation: &Conversation,
+    context: &Context,
     bench: &Bench<'_>,
     limits: &Limits,
     meter: &mut Meter<'_>,
@@ -31,14 +46,31 @@ pub(crate) async fn ask(
     let meter = Mutex::new(meter);
     let metered = || meter.lock().unwrap_or_else(PoisonError::into_inner);
     let on_notice = async |notice: Notice| {
+        let is_lost = matches!(notice, Notice::Lost(_));
         let event = notice::event(notice, |usage| metered().count(usage));
-        bench.journal.record(vec![event]).await.map_err(Error::from)
+        bench.journal.record(vec![event]).await.map_err(|error| Halt::Failed(error.into()))?;
+        let next = Spent { turns: 0, ..context.next(bench.models.model().facts()) };
+        match is_lost && metered().reached(&next).is_some() {
+            true => Err(Halt::OutOfBudget),
+            false => Ok(()),
+        }
     };
     let reply = tokio::select! {
-        reply = bench.models.ask(conversation, bench.live, on_notice) => reply?,
+        reply = bench.models.ask(context.conversation(), bench.live, on_notice) => reply,
         () = bench.cancel.cancelled() => return Ok(None),
         () = tokio::time::sleep_until(limits.deadline()) => return Ok(None),
     };
+    let mut reply = match reply {
+        Ok(reply) => reply,
+        Err(Halt::OutOfBudget) => return Ok(None),
+        Err(Halt::Failed(error)) => return Err(error),
+    };
+    if counts_nothing(&reply) && !bench.models.is_played() {
+        reply.usage = estimate(context, &reply, bench);
+        if metered().estimates() {
+            bench.journal.record(vec![estimated(&reply)]).await?;
+        }
+    }
     let usage = notice::usage(&reply.usage);
     let totals = metered().count(&usage);
     let replied = ModelReplied {
@@ -54,4 +86,30 @@ pub(crate) async fn ask(
         duration_ms: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     Ok(Some(Answer { reply, replied }))
+}
+
+/// Whether a provider that counts did not.
+fn counts_nothing(reply: &Reply) -> bool {
+    let Usage { input, output, cache_read, cache_write, usd: _ } = reply.usage;
+    let is_served = match reply.origin.wire {
+        Wire::Anthropic | Wire::ChatCompletions | Wire::Responses => true,
+        Wire::Scripted | Wire::Carried | Wire::Offline => false,
+    };
+    is_served && [input, output, cache_read, cache_write] == [0; 4]
+}
+
+/// About what `reply` has used: a budget has to hold for those who do not count as well.
+fn estimate(context: &Context, reply: &Reply, bench: &Bench<'_>) -> Usage {
+    let (input, output) = (context.tokens(), context.tokens_of(reply));
+    let usage = Usage { input, output, ..Usage::default() };
+    let price = bench.models.model().facts().price.as_ref();
+    Usage { usd: price.map(|price| price.usd(&usage)), ..usage }
+}
+
+fn estimated(reply: &Reply) -> Event {
+    let provider = &reply.origin.provider;
+    let message = format!(
+        "{provider} does not say how many tokens it uses: they are estimated from the length of texts"
+    );
+    Event::Warned(Warned { code: "usage_estimated".to_owned(), message })
 }

@@ -113,8 +113,13 @@ impl Context {
     }
 
     /// About how many tokens the next request has.
-    fn tokens(&self) -> u64 {
+    pub(crate) fn tokens(&self) -> u64 {
         self.gauge.tokens(self.bytes)
+    }
+
+    /// About how many tokens `reply` has.
+    pub(crate) fn tokens_of(&self, reply: &Reply) -> u64 {
+        self.gauge.tokens(reply.raw.get().len() as u64)
     }
 
     fn room(&self, model: &dyn Model) -> Room {

@@ -12,18 +12,25 @@ pub(crate) struct Meter<'a> {
     totals: Usage,
     /// The kinds of which the agent was told.
     told: Vec<Limit>,
+    /// Whether some of it is an estimate.
+    is_estimated: bool,
 }
 
 impl<'a> Meter<'a> {
     /// Nothing was used.
     pub(crate) fn new(limits: &'a Limits) -> Self {
-        Self { limits, turns: 0, totals: Usage::zero(), told: Vec::new() }
+        Self { limits, turns: 0, totals: Usage::zero(), told: Vec::new(), is_estimated: false }
     }
 
     /// Counts what a reply used; gives the totals with it.
     pub(crate) fn count(&mut self, usage: &Usage) -> Usage {
         self.totals = self.totals.plus(usage);
         self.totals
+    }
+
+    /// From here on some of it is an estimate; whether that is new.
+    pub(crate) fn estimates(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_estimated, true)
     }
 
     /// Counts a turn of the agent's, beside what its reply used.

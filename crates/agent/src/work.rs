@@ -26,6 +26,9 @@ pub async fn work(brief: &Brief, bench: &Bench<'_>, limits: &Limits) -> Result<S
     bench.journal.record(vec![context.briefed(limits.bounds(), known)]).await?;
     let (mut meter, mut circles, mut silence) = (Meter::new(limits), Circles::default(), Silence::default());
     loop {
+        if bench.cancel.is_cancelled() {
+            return Ok(Stop::Cancelled);
+        }
         let model = bench.models.model();
         let is_full = context.is_full(model);
         // How much a turn uses after room was made for it is known then.
@@ -42,7 +45,6 @@ pub async fn work(brief: &Brief, bench: &Bench<'_>, limits: &Limits) -> Result<S
         }
         let reply = match heard(&mut context, bench, limits, &mut meter).await {
             Ok(Some(reply)) => reply,
-            Ok(None) if bench.cancel.is_cancelled() => return Ok(Stop::Cancelled),
             Ok(None) => continue,
             Err(Error::Model(error @ model::Error::ContextFull { .. })) => {
                 context::refused(&mut context, bench, error).await?;
@@ -96,15 +98,15 @@ async fn tell(context: &mut Context, bench: &Bench<'_>, text: String) -> Result<
     Ok(())
 }
 
-/// The model's next reply, written down with what people are shown of it; nothing when the session was cancelled or its
-/// time is up.
+/// The model's next reply, written down with what people are shown of it; nothing when no more is to be asked, as
+/// [`ask`].
 async fn heard(
     context: &mut Context,
     bench: &Bench<'_>,
     limits: &Limits,
     meter: &mut Meter<'_>,
 ) -> Result<Option<Reply>, Error> {
-    let Some(Answer { reply, replied }) = ask(context.conversation(), bench, limits, meter).await? else {
+    let Some(Answer { reply, replied }) = ask(context, bench, limits, meter).await? else {
         return Ok(None);
     };
     meter.turn();

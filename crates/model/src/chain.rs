@@ -130,6 +130,11 @@ impl<'m> Chain<'m> {
         &*self.links[self.at.load(Ordering::Relaxed)].model
     }
 
+    /// Whether replies are played, as they were counted once.
+    pub fn is_played(&self) -> bool {
+        self.tape.is_some()
+    }
+
     /// All models, the preferred one first.
     pub fn models(&self) -> impl Iterator<Item = &dyn Model> {
         self.links.iter().map(|link| &*link.model as &dyn Model)

@@ -106,9 +106,13 @@ async fn summed_up(
 ) -> Result<Option<(Summary, Option<Event>)>, Error> {
     context.conversation.push(Message::User(ASK.to_owned()));
     let unheard = Bench { live: &model::Unheard, ..*bench };
-    let Answer { reply, replied } = match ask(&context.conversation, &unheard, limits, meter).await {
+    let Answer { reply, replied } = match ask(context, &unheard, limits, meter).await {
         Ok(Some(answer)) => answer,
-        Ok(None) => return Ok(None),
+        Ok(None) if bench.cancel.is_cancelled() || limits.time_left().is_zero() => return Ok(None),
+        Ok(None) => {
+            let why = "replies that broke off have used up a budget".to_owned();
+            return Ok(Some((Summary::Rule(why), None)));
+        }
         Err(Error::Model(error)) => return Ok(Some((Summary::Rule(error.to_string()), None))),
         Err(error) => return Err(error),
     };

@@ -6,13 +6,7 @@ use model::{Price, Rates, Reply, Usage};
 
 use super::log::{Line, rebuilt};
 use super::world::{Provider, context_full, refused};
-use super::{Did, FINISH, World, calls, finished, says};
-
-/// A command whose script differs from turn to turn.
-fn look(turn: usize) -> Reply {
-    let arguments = format!(r#"{{"command":"look {turn}"}}"#);
-    calls([("bash", arguments.as_str())])
-}
+use super::{Did, FINISH, World, calls, finished, look, says};
 
 /// A world whose provider holds `context_tokens` and says so; commands print `output`.
 fn world(replies: impl IntoIterator<Item = Reply>, context_tokens: u32, output: &str) -> World {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use agent::{Error, Stop};
 use events::{Budget, Event, Limit};
+use model::{Usage, Wire};
 
-use super::{Did, World, calls, commit};
+use super::world::Provider;
+use super::{Did, World, calls, commit, look};
 
 const LOOK: (&str, &str) = ("bash", r#"{"command":"sleep 0"}"#);
 
@@ -125,6 +127,44 @@ async fn a_cancel_while_the_model_thinks_ends_the_work() {
     let world = World::new([calls([LOOK])]);
     assert_eq!(cancelled_after_a_minute(&world).await, Stop::Cancelled);
     assert_eq!(world.finished().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_while_the_model_sums_up_ends_the_work() {
+    let mut world = World::new((0..).map(look).take(40));
+    world.provider = Provider::holding(32_768);
+    *world.output.lock().unwrap() = "some output\n".repeat(1_000);
+    world.is_summing_up_for_ever = true;
+    assert_eq!(cancelled_after_a_minute(&world).await, Stop::Cancelled);
+    assert!(world.finished().len() > 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_of_tokens_holds_for_a_provider_that_counts_nothing() {
+    let uncounted = |turn| {
+        let mut reply = look(turn);
+        (reply.usage, reply.origin.wire) = (Usage::default(), Wire::ChatCompletions);
+        reply
+    };
+    let world = World::new((0..).map(uncounted).take(40));
+    let stop = world.work(Budget { tokens: Some(20_000), ..Budget::default() }).await;
+    assert_ended_by(Limit::Tokens, &stop, &world);
+    let used = |did| if let Did::Recorded(Event::ModelReplied(it)) = did { Some(it.totals) } else { None };
+    let used = world.did().into_iter().filter_map(used).next_back().unwrap().tokens();
+    assert!((18_000..=20_000).contains(&used), "{used}");
+    let warned = world.did().into_iter().filter(|did| matches!(did, Did::Recorded(Event::Warned(_)))).count();
+    assert_eq!(warned, 1, "it is said once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_that_break_off_are_asked_for_within_the_budget_only() {
+    let mut world = World::new([calls([LOOK])]);
+    world.breaks_off = Some(Usage { input: 4000, output: 1, ..Usage::default() });
+    let stop = world.work(Budget { tokens: Some(9_000), ..Budget::default() }).await;
+    assert_ended_by(Limit::Tokens, &stop, &world);
+    let lost =
+        world.did().into_iter().filter(|did| matches!(did, Did::Recorded(Event::ReplyLost(_)))).count();
+    assert_eq!(lost, 2, "a third one would need more than is left");
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use agent::{Finish, Stop};
 use events::{Budget, Event, Limit};
 use model::Message;
 
-use world::{Did, World, calls, commit, says};
+use world::{Did, World, calls, commit, look, says};
 
 const FINISH: (&str, &str) = ("finish", r#"{"title":"Mend it","summary":"Mended."}"#);
 

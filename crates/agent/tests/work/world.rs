@@ -13,8 +13,8 @@ use events::{
     ToolFinished, Whose,
 };
 use model::{
-    Chain, Conversation, Facts, Live, Message, Model, ModelName, Origin, Part, Price, Rates, Reply, ToolCall,
-    Usage, Wire,
+    Chain, Conversation, Delta, Facts, Live, Message, Model, ModelName, Origin, Part, Price, Rates, Reply,
+    ToolCall, Usage, Wire,
 };
 use sandbox::{Allowance, Command, Ended, Exported, FileAnswer, FileTool, Ran, Sandbox, Terms};
 use serde_json::value::RawValue;
@@ -84,6 +84,10 @@ pub(crate) struct World {
     replies: Mutex<VecDeque<Reply>>,
     /// What comes of requests for a summary; when there is nothing more, all is well.
     pub(crate) summaries: Mutex<VecDeque<Result<Reply, model::Error>>>,
+    /// Requests for a summary are not answered at all.
+    pub(crate) is_summing_up_for_ever: bool,
+    /// Replies break off for ever after this was counted for each.
+    pub(crate) breaks_off: Option<Usage>,
     pub(crate) provider: Provider,
     pub(crate) brief: Brief,
     /// The requests for a turn that were answered.
@@ -109,6 +113,8 @@ impl World {
         Self {
             replies: Mutex::new(replies.into_iter().collect()),
             summaries: Mutex::default(),
+            is_summing_up_for_ever: false,
+            breaks_off: None,
             provider: Provider::default(),
             brief: Brief::default(),
             asked: Mutex::default(),
@@ -217,6 +223,12 @@ pub(crate) fn says(text: &str) -> Reply {
     }
 }
 
+/// A command whose script differs from turn to turn.
+pub(crate) fn look(turn: usize) -> Reply {
+    let arguments = format!(r#"{{"command":"look {turn}"}}"#);
+    calls([("bash", arguments.as_str())])
+}
+
 /// A reply that calls tools, each given by its name and arguments; the calls are named `0`, `1` …
 pub(crate) fn calls<'a>(calls: impl IntoIterator<Item = (&'a str, &'a str)>) -> Reply {
     let call = |(n, (name, arguments)): (usize, (&str, &str))| ToolCall {
@@ -237,6 +249,12 @@ fn raw(text: &str, calls: &[ToolCall]) -> Box<RawValue> {
 /// The refusal of a request that is too long.
 pub(crate) fn context_full() -> model::Error {
     model::Error::ContextFull { provider: "memory".to_owned(), status: 400, message: "too long".to_owned() }
+}
+
+/// The end of a stream in the middle of a reply.
+fn broken_off() -> model::Error {
+    let (provider, message) = ("memory".to_owned(), "the stream broke off".to_owned());
+    model::Error::Transient { provider, message, retry_after_ms: None }
 }
 
 /// The refusal of a request as such.
@@ -267,7 +285,7 @@ fn check_pairs(messages: &[Message]) {
 
 #[async_trait]
 impl Model for &World {
-    async fn reply(&self, conversation: &Conversation, _: &dyn Live) -> Result<Reply, model::Error> {
+    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, model::Error> {
         let messages = conversation.messages();
         check_pairs(messages);
         let last = messages.last().unwrap();
@@ -279,9 +297,15 @@ impl Model for &World {
             self.refusals.fetch_add(1, Ordering::Relaxed);
             return Err(context_full());
         }
+        if let Some(usage) = &self.breaks_off {
+            live.hear(Delta::Used(*usage));
+            return Err(broken_off());
+        }
         let is_summary =
             matches!(last, Message::User(text) if text.starts_with("This conversation is about to be"));
-        let next = if is_summary {
+        let next = if is_summary && self.is_summing_up_for_ever {
+            None
+        } else if is_summary {
             let next = self.summaries.lock().unwrap().pop_front();
             Some(next.unwrap_or_else(|| Ok(says("In short: all is well."))))
         } else {

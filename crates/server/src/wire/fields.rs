@@ -180,8 +180,8 @@ pub(crate) struct Tokens {
 /// Something that one should know and that stops nothing.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Warning<'a> {
-    /// The class, for programs; `model_retry`, `provider_switched`, `context_compacted`, `budget`, `egress_blocked` and
-    /// `secret_in_output` among them.
+    /// The class, for programs; `model_retry`, `provider_switched`, `context_compacted`, `budget`, `egress_blocked`,
+    /// `secret_in_output`, `usage_estimated` among them.
     pub(crate) code: &'a str,
     /// With `budget`: which limit was reached, as in the final event.
     #[serde(skip_serializing_if = "Option::is_none")]

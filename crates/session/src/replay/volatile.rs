@@ -118,6 +118,11 @@ pub(super) const EVENTS: &[Passed] = &[
         only: Some(("code", "provider_passed_over")),
         why: "a recording has the models that could be asked, not those that could not",
     },
+    Passed {
+        kind: "warned",
+        only: Some(("code", "usage_estimated")),
+        why: "a recording has the estimate, not that a provider counted nothing",
+    },
 ];
 
 pub(super) const FIELDS: &[Field] = &[
