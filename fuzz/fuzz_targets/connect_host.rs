@@ -24,6 +24,9 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(name.len() <= 253 && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.')), "{name}");
     // Nobody reads it as an address.
     assert!(name.parse::<std::net::IpAddr>().is_err());
-    let url = url::Url::parse(&format!("https://{name}/")).unwrap();
-    assert!(matches!(url.host(), Some(url::Host::Domain(domain)) if domain == name), "{name}");
+    match url::Url::parse(&format!("https://{name}/")) {
+        Ok(url) => assert!(matches!(url.host(), Some(url::Host::Domain(domain)) if domain == name), "{name}"),
+        // Who knows international names refuses one that stands for nothing; DNS does not look into it.
+        Err(error) => assert!(name.contains("xn--"), "{name}: {error}"),
+    }
 });
