@@ -61,8 +61,11 @@ async fn measure_sandboxes() -> Result<Vec<Row>> {
     opened.close().await?;
     let by_hand = Figure::ms(by_hand);
     Ok(vec![
-        Row::new("open, once a session", Figure::ms(opens)).beside("`bwrap … bash -c true`", by_hand.clone()),
+        Row::new("open, once a session", Figure::ms(opens))
+            .at_most(15.0)
+            .beside("`bwrap … bash -c true`", by_hand.clone()),
         Row::new("a command (`true` in a new bash)", Figure::ms(commands))
+            .at_most(5.0)
             .beside("`bwrap … bash -c true`", by_hand),
         Row::new("reading 40 lines of a file", Figure::ms(reads)),
         Row::new("listing what changed (nothing)", Figure::ms(lists)),
