@@ -79,6 +79,21 @@ fn the_recording_with_trouble_has_all_of_it() {
     assert!(recording.entries.iter().filter(failed).count() >= 2);
 }
 
+/// What may differ between releases is not compared between releases, and only then.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_release_may_have_worded_its_rules_otherwise() {
+    let text = std::fs::read_to_string(of_this_release("demo.jsonl")).unwrap();
+    let reworded = text.replacen("You are a software engineer", "You are an engineer", 1);
+    assert_ne!(reworded, text);
+    let other =
+        reworded.replace(&format!("\"release\":\"{}\"", env!("CARGO_PKG_VERSION")), "\"release\":\"0.0.9\"");
+    let verdict =
+        async |text: &str| play(&Recording::read(text.as_bytes()).unwrap(), Inside::Recording).await;
+    let Verdict::Differs(difference) = verdict(&reworded).await else { panic!("the rules are compared") };
+    assert_eq!(difference.recorded.unwrap().kind, "agent_briefed");
+    assert!(matches!(verdict(&other).await, Verdict::Same { until: Until::End, .. }));
+}
+
 #[test]
 fn the_demo_plays_a_recording_of_this_release() {
     let example = std::fs::read(root().join("examples/simple-api/recording.jsonl")).unwrap();
