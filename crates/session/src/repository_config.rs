@@ -79,6 +79,8 @@ impl RepositoryConfig {
                     let must = "must be a list of hosts, `packages` or `public-packages`";
                     reader.problems.push(format!("{PATH}: `egress` {must}; nothing is reached"));
                 }
+                // Whoever may name an image may run what another project keeps in one.
+                ("image", _) => reader.refuse("image", "is the operator's to say (BACKSPACE_IMAGE)"),
                 (unknown, _) => reader.refuse(unknown, "is not a known key"),
             }
         }
@@ -284,6 +286,14 @@ mod tests {
         let wrong = RepositoryConfig::parse("egress = \"packages\"");
         assert_eq!(wrong.egress, Some(Vec::new()));
         assert!(wrong.problems[0].ends_with("; nothing is reached"), "{:?}", wrong.problems);
+    }
+
+    #[test]
+    fn an_image_is_the_operator_s_to_name() {
+        let config = RepositoryConfig::parse("image = \"other-project\"");
+        let told =
+            ".backspace/config.toml: `image` is the operator's to say (BACKSPACE_IMAGE); it is passed over";
+        assert_eq!(config.problems, [told]);
     }
 
     #[test]
