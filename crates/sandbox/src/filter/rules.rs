@@ -184,9 +184,12 @@ pub(super) fn refused() -> Vec<Rule> {
     rules
 }
 
-/// Whoever runs inside has process 1's user id, and could take its descriptors or its processor away from it. Linux keeps
-/// most signals from it, gVisor's kernel does not.
+/// Whoever runs inside has process 1's user id, and could take its descriptors or its processor away from it: by its own
+/// number, or by that of any of its threads, which no rule can know. So a process changes nobody but itself, and says so
+/// by 0, as most programs do; what does it by its own number goes on with what it had. Signals go by number all the
+/// same: Linux keeps most from all threads of a process 1, gVisor's kernel does not.
 fn calls_on_process_1() -> Vec<Rule> {
+    const OTHERS: Is = Is::NoneOf(&[0]);
     const PRIO_PROCESS: &[u64] = &[0];
     const IOPRIO_WHO_PROCESS: &[u64] = &[1];
     let process_1 = Is::Equal(1);
@@ -196,14 +199,14 @@ fn calls_on_process_1() -> Vec<Rule> {
         rule(call!(SYS_tgkill), &[(0, process_1)]),
         rule(call!(SYS_rt_sigqueueinfo), &[(0, process_1)]),
         rule(call!(SYS_rt_tgsigqueueinfo), &[(0, process_1)]),
-        rule(call!(SYS_prlimit64), &[(0, process_1)]),
-        rule(call!(SYS_sched_setscheduler), &[(0, process_1)]),
-        rule(call!(SYS_sched_setparam), &[(0, process_1)]),
-        rule(call!(SYS_sched_setattr), &[(0, process_1)]),
-        rule(call!(SYS_sched_setaffinity), &[(0, process_1)]),
-        rule(call!(SYS_setpriority), &[(1, process_1)]),
+        rule(call!(SYS_prlimit64), &[(0, OTHERS)]),
+        rule(call!(SYS_sched_setscheduler), &[(0, OTHERS)]),
+        rule(call!(SYS_sched_setparam), &[(0, OTHERS)]),
+        rule(call!(SYS_sched_setattr), &[(0, OTHERS)]),
+        rule(call!(SYS_sched_setaffinity), &[(0, OTHERS)]),
+        rule(call!(SYS_setpriority), &[(1, OTHERS)]),
         rule(call!(SYS_setpriority), &[(0, Is::NoneOf(PRIO_PROCESS))]),
-        rule(call!(SYS_ioprio_set), &[(1, process_1)]),
+        rule(call!(SYS_ioprio_set), &[(1, OTHERS)]),
         rule(call!(SYS_ioprio_set), &[(0, Is::NoneOf(IOPRIO_WHO_PROCESS))]),
     ]
 }

@@ -111,6 +111,29 @@ fn the_kernel_and_an_engine_are_told_the_same() {
     );
 }
 
+/// The threads of process 1 have numbers that nobody knows beforehand.
+#[test]
+fn a_process_changes_nobody_but_itself() {
+    let programs = programs().unwrap();
+    let calls = [
+        (libc::SYS_prlimit64, 0),
+        (libc::SYS_sched_setscheduler, 0),
+        (libc::SYS_sched_setparam, 0),
+        (libc::SYS_sched_setattr, 0),
+        (libc::SYS_sched_setaffinity, 0),
+        (libc::SYS_setpriority, 1),
+        (libc::SYS_ioprio_set, 1),
+    ];
+    for (number, at) in calls {
+        for (who, expected) in [(0, 0), (1, libc::EPERM), (2, libc::EPERM), (4_194_303, libc::EPERM)] {
+            let mut arguments = [0; 3];
+            arguments[0] = u64::from(number == libc::SYS_ioprio_set);
+            arguments[at] = who;
+            assert_eq!(by_programs(&programs, (number as u32, arguments)), expected as u32, "{number} {who}");
+        }
+    }
+}
+
 #[test]
 fn an_engine_has_one_condition_an_argument() {
     let profile: Value = serde_json::from_str(&profile()).unwrap();

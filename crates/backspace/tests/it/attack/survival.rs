@@ -28,6 +28,7 @@ const ATTACKS: &[Attack] = &[
     },
     Attack { name: "hold the output open so that the call does not return", how: How::Code(hold_the_output) },
     Attack { name: "outlive a command that ran out of time", how: How::Code(outlive_the_deadline) },
+    Attack { name: "cripple process 1, by the numbers of its threads", how: How::Code(by_thread_id) },
     Attack { name: "shared memory and queues that are kept by name", how: How::Script(BY_NAME) },
     Attack { name: "mounts, control groups and files on this machine", how: How::Code(on_the_machine) },
 ];
@@ -102,6 +103,61 @@ found = str(KEY) in seen
 C.shmctl(segment, 0, None)
 breached("outside it stays, and everybody sees it") if found else held("it is not seen")
 "#;
+
+/// Takes files, processor and rank from a process by each of its threads, and ends them. Inside it is process 1, which
+/// has no code for any signal, so that Linux lets none through, to whichever of its threads it is sent.
+const BY_THREAD_ID: &str = r#"
+def others():
+    for _ in range(2):
+        threading.Thread(target=time.sleep, args=[100], daemon=True).start()
+    os.write(told, b"x")
+    time.sleep(100)
+process = 1
+if not INSIDE:
+    ready, told = os.pipe()
+    process = child(others)
+    os.read(ready, 1)
+IDLE = os.sched_param(0)
+done = set()
+for thread in map(int, os.listdir(f"/proc/{process}/task")):
+    for name, way in [
+        ("limits", lambda: resource.prlimit(thread, resource.RLIMIT_NOFILE, (4, 4))),
+        ("affinity", lambda: os.sched_setaffinity(thread, os.sched_getaffinity(0))),
+        ("scheduler", lambda: os.sched_setscheduler(thread, os.SCHED_IDLE, IDLE)),
+        ("parameters", lambda: os.sched_setparam(thread, IDLE)),
+        ("priority", lambda: os.setpriority(os.PRIO_PROCESS, thread, 19)),
+    ]:
+        try:
+            way()
+            done.add(name)
+        except OSError:
+            pass
+    for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, signal.SIGUSR1):
+        SYS_tkill, SYS_tgkill = (200, 234) if os.uname().machine == "x86_64" else (130, 131)
+        C.syscall(SYS_tkill, thread, number)
+        C.syscall(SYS_tgkill, process, thread, number)
+        try:
+            os.kill(thread, number)
+        except OSError:
+            pass
+if not INSIDE and os.waitpid(process, 0)[1] == signal.SIGKILL:
+    done.add("signals")
+breached(", ".join(sorted(done))) if done else held("all of it was refused")
+"#;
+
+fn by_thread_id(stage: &Stage) -> Trial<'_> {
+    Box::pin(async move {
+        let sandbox = stage.open(policy()).await.unwrap();
+        let ran = sandbox.run(&stage.shell(BY_THREAD_ID, "inside")).await;
+        let after = sandbox.try_to_run("echo alive").await.map(|ran| ran.output);
+        sandbox.sandbox.close().await.unwrap();
+        let attack = match after.as_deref() {
+            Ok("alive\n") => super::stage::said(&ran.output),
+            other => Said::Breached(format!("the next command: {other:?}")),
+        };
+        Tried { attack, control: stage.outside(BY_THREAD_ID).await }
+    })
+}
 
 /// Leaves processes behind that sleep for a time of their own, and looks for them when the sandbox is closed.
 fn left<'a>(stage: &'a Stage, number: &'static str, script: &'static str) -> Trial<'a> {
