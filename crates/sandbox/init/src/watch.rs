@@ -1,7 +1,11 @@
 //! Looks after the memory of all commands together, where no control group bounds it.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -41,12 +45,29 @@ fn processes() -> Vec<(Pid, u64)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbered = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let others = numbered.filter_map(Pid::from_raw).filter(|process| !process.is_init());
+    let mut seen = HashSet::new();
     others
         .filter_map(|process| {
-            let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-            Some((process, bytes_of(&status)))
+            let own = PathBuf::from(format!("/proc/{process}"));
+            let status = fs::read_to_string(own.join("status")).ok()?;
+            let held = bytes_of(&status).saturating_add(anonymous_files(&own.join("fd"), &mut seen));
+            Some((process, held))
         })
         .collect()
+}
+
+/// The bytes of open files that only memory holds; each counts once, for the first process that has it open. No
+/// process's own numbers tell of one that is not mapped.
+fn anonymous_files(open: &Path, seen: &mut HashSet<u64>) -> u64 {
+    // What a file takes is told in such blocks, whatever its own are.
+    const BLOCK_BYTES: u64 = 512;
+    let files = fs::read_dir(open).into_iter().flatten().flatten().map(|entry| entry.path());
+    let anonymous = files.filter(|file| {
+        fs::read_link(file).is_ok_and(|name| name.as_os_str().as_bytes().starts_with(b"/memfd:"))
+    });
+    let told = anonymous.filter_map(|file| fs::metadata(file).ok());
+    let first = told.filter(|file| seen.insert(file.ino()));
+    first.map(|file| file.blocks().saturating_mul(BLOCK_BYTES)).fold(0, u64::saturating_add)
 }
 
 /// What a process holds that is no file's: its own memory, and what it shares by name.
@@ -78,5 +99,19 @@ mod tests {
         assert_eq!(bytes_of(status), 13 * 1024);
         assert_eq!(bytes_of("Name:\tkthread\n"), 0);
         assert!(bytes_of(&fs::read_to_string("/proc/self/status").unwrap()) > 0);
+    }
+
+    #[test]
+    fn an_anonymous_file_counts_once_however_often_it_is_open() {
+        use std::io::Write as _;
+        let mut seen = HashSet::new();
+        anonymous_files(Path::new("/proc/self/fd"), &mut seen);
+        let file = rustix::fs::memfd_create("held", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let mut file = fs::File::from(file);
+        file.write_all(&[1; 1 << 20]).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let _again = file.try_clone().unwrap();
+        assert_eq!(anonymous_files(Path::new("/proc/self/fd"), &mut seen), 1 << 20, "holes are no memory");
+        assert_eq!(anonymous_files(Path::new("/proc/self/fd"), &mut seen), 0);
     }
 }

@@ -49,8 +49,8 @@ fn memory(bounded: &Bounded<'_>, terms: &mut Terms) {
         Ok(groups) => groups,
         Err(reason) => {
             terms.soft.push(format!(
-                "memory: at most {} a process; that all of them together keep to it is looked after twice a second \
-                 ({reason})",
+                "memory: at most {} a process; that all of them together keep to it is looked after twice a second, \
+                 as far as they show what they hold ({reason})",
                 mib(bounded.policy.memory_bytes_max)
             ));
             terms.soft.push(format!("processor time: commands come after the service ({reason})"));

@@ -388,6 +388,14 @@ async fn memory_is_bounded() {
     let ran = sandbox.sh(all).await;
     assert!(ran.output.contains("Killed"), "{ran:?}");
     assert_eq!(sandbox.ok("echo alive").await, "alive\n");
+    // No process is larger for a file that it has open and nowhere in its memory.
+    let anonymous = "python3 -c 'import os, time
+held = os.memfd_create(\"held\")
+for _ in range(600): os.write(held, bytes(1 << 20))
+time.sleep(30)
+print(\"it holds 600 MiB\")'; echo end";
+    let ran = sandbox.sh(anonymous).await;
+    assert!(ran.output.contains("Killed") && ran.output.ends_with("end\n"), "{ran:?}");
     sandbox.close().await;
 }
 
