@@ -261,14 +261,6 @@ pub struct Exported {
     pub undone_total: u64,
 }
 
-/// The wall that the program inside has set, if this kernel has it.
-fn of_fence(fence: Fence) -> Option<String> {
-    match fence {
-        Fence::None => None,
-        Fence::Landlock => Some("Landlock over all files".to_owned()),
-    }
-}
-
 /// What a sandbox can reach, in words.
 fn network(relays: &[Relay]) -> String {
     let ports: Vec<String> = relays.iter().map(|relay| format!("127.0.0.1:{}", relay.port)).collect();
@@ -306,6 +298,16 @@ pub struct Terms {
     pub passed_over: Vec<String>,
 }
 
+impl Terms {
+    /// Says whether the program inside could set its wall.
+    fn say(&mut self, fence: Fence) {
+        match fence {
+            Fence::None => self.soft.push("files: mounts alone, this kernel gives no Landlock".to_owned()),
+            Fence::Landlock => self.enforced.push("Landlock over all files".to_owned()),
+        }
+    }
+}
+
 /// What can go wrong with a sandbox. What goes wrong inside one is a result.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -341,4 +343,21 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_landlock_is_told_of() {
+        let said = |fence| {
+            let mut terms = Terms::default();
+            terms.say(fence);
+            (terms.enforced.join("; "), terms.soft.join("; "))
+        };
+        assert_eq!(said(Fence::Landlock), ("Landlock over all files".to_owned(), String::new()));
+        let soft = "files: mounts alone, this kernel gives no Landlock".to_owned();
+        assert_eq!(said(Fence::None), (String::new(), soft));
+    }
 }

@@ -170,7 +170,7 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
             .unwrap_or(u64::MAX),
     };
     let started = start::start(&orders, begin, &mut belongings)?;
-    terms.enforced.extend(crate::of_fence(started.fence));
+    terms.say(started.fence);
     Ok(Ready { started, lower, belongings, disk, lifetime: policy.lifetime, terms })
 }
 

@@ -242,7 +242,7 @@ impl Opening<'_> {
             }
         };
         let mut terms = terms(self.config, self.policy, &self.engine.facts, &work_tree);
-        terms.enforced.extend(crate::of_fence(fence));
+        terms.say(fence);
         let (belongings, exported) = (tokio::sync::Mutex::new(belongings), AtomicBool::new(false));
         Ok(Docker { calls, work_tree, belongings, exported, terms })
     }

@@ -136,6 +136,7 @@ async fn what_is_said_of_the_walls_is_so() {
     // A second ruleset can be made where there is a first: the kernel has Landlock.
     let has_landlock = !sandbox.ok(&call(444, "None, 0, 1")).await.contains("E");
     assert_eq!(enforced.contains("Landlock"), has_landlock, "{enforced}");
+    assert_eq!(soft.contains("Landlock"), !has_landlock, "{soft}");
     let niceness = sandbox.ok("nice").await;
     assert_eq!(niceness, "5\n");
     assert!(enforced.contains("processors") || soft.contains("processor time"), "{enforced}; {soft}");
