@@ -19,6 +19,8 @@ const SHARES: &str = "512";
 const WEIGHT: &str = "50";
 /// Processor time is given out once in so many microseconds; the kernel's default.
 const PERIOD_US: u64 = 100_000;
+/// While processes are moved out of a group they may start further ones there.
+const MOVE_TRIES_MAX: u32 = 20;
 /// A group can be removed a moment after its last process has ended.
 const REMOVE_TRIES_MAX: u32 = 200;
 const REMOVE_PAUSE: Duration = Duration::from_millis(5);
@@ -223,19 +225,52 @@ fn divide(folder: &Path) -> io::Result<()> {
     if of_a_unit && rustix::process::geteuid().is_root() && !is_delegated(folder) {
         return Err(io::Error::other("the unit has not `Delegate=yes`"));
     }
-    let members = fs::read_to_string(folder.join("cgroup.procs"))?;
-    if members.lines().any(|member| member != std::process::id().to_string()) {
-        return Err(io::Error::other(
-            "other processes share the group of this one; start it as a unit of its own",
-        ));
-    }
-    let main = folder.join(MAIN);
-    fs::create_dir_all(&main)?;
-    fs::write(main.join("cgroup.procs"), std::process::id().to_string())?;
+    empty(folder, &folder.join(MAIN))?;
     fs::write(folder.join("cgroup.subtree_control"), "+memory +pids")?;
     // Where it is not given, the sandbox says so.
     drop(fs::write(folder.join("cgroup.subtree_control"), "+cpu"));
     Ok(())
+}
+
+/// Moves this process and what it has started, which may be a `git` of another session, from `folder` to `main`.
+fn empty(folder: &Path, main: &Path) -> io::Result<()> {
+    for _ in 0..MOVE_TRIES_MAX {
+        let members = fs::read_to_string(folder.join("cgroup.procs"))?;
+        if members.is_empty() {
+            break;
+        }
+        let is_others = |member: &str| !is_own(member) && Path::new("/proc").join(member).exists();
+        if members.lines().any(is_others) {
+            return Err(io::Error::other(
+                "other processes share the group of this one; start it as a unit of its own",
+            ));
+        }
+        fs::create_dir_all(main)?;
+        for member in members.lines() {
+            match fs::write(main.join("cgroup.procs"), member) {
+                // It has ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                moved => moved?,
+            }
+        }
+    }
+    // The system refuses to divide a group that still has members.
+    Ok(())
+}
+
+/// Whether a process is this one or descends from it.
+fn is_own(process: &str) -> bool {
+    let own = std::process::id().to_string();
+    let mut process = process.to_owned();
+    while process != own {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        match parent.map(str::trim) {
+            None | Some("0") => return false,
+            Some(parent) => process = parent.to_owned(),
+        }
+    }
+    true
 }
 
 fn is_delegated(folder: &Path) -> bool {

@@ -54,6 +54,16 @@ fn a_version_2_group_is_divided_once_and_holds_its_owner_below() {
     assert_eq!(read("cgroup.subtree_control"), "+cpu");
     assert_eq!(Place::Unified(base.path().join(MAIN)).folder(), base.path());
 
+    // What this process has started goes along, whenever the first sandbox is opened.
+    let mut child = std::process::Command::new("sleep").arg("1001").spawn().unwrap();
+    write("cgroup.subtree_control", "");
+    write("cgroup.procs", &format!("{}\n{}\n", std::process::id(), child.id()));
+    let divided = divide(base.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    divided.unwrap();
+    assert_eq!(read("backspace.main/cgroup.procs"), child.id().to_string());
+
     write("cgroup.subtree_control", "cpu");
     write("cgroup.procs", "1\n");
     assert!(divide(base.path()).unwrap_err().to_string().contains("other processes"));
