@@ -253,7 +253,10 @@ pub(crate) fn kernel() -> &'static str {
     if kind() == "docker+runsc" { "own" } else { "shared" }
 }
 
-/// The name of the backend that is attacked.
+/// The names of the backends that are attacked, each with a table of its own.
+pub(crate) const KINDS: [&str; 3] = ["namespaces", "docker", "docker+runsc"];
+
+/// The name of the one that is attacked.
 pub(crate) fn kind() -> String {
     #[expect(clippy::disallowed_methods, reason = "the tests' own switch")]
     std::env::var("BACKSPACE_TEST_SANDBOX").unwrap_or_else(|_| "namespaces".to_owned())
@@ -275,7 +278,7 @@ pub(crate) fn config() -> sandbox::Config {
         "namespaces" => sandbox::Config::Namespaces(sandbox::namespaces::Config::default()),
         "docker" => docker(None, "backspace-sandbox"),
         "docker+runsc" => docker(Some("runsc"), "backspace-sandbox-gvisor"),
-        other => panic!("BACKSPACE_TEST_SANDBOX is `{other}`: it is namespaces, docker or docker+runsc"),
+        other => panic!("BACKSPACE_TEST_SANDBOX is `{other}`: it is one of {KINDS:?}"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::stage::{Stage, config, kind};
+use super::stage::{KINDS, Stage, config, kind};
 use super::{CLASSES, Verdict};
 
 /// The document that holds the tables, each between its two marks.
@@ -65,16 +65,36 @@ async fn write(kind: &str, rows: &str) {
     std::fs::write(&path, text).unwrap();
 }
 
+/// The table of a kind of sandbox.
+fn table<'a>(text: &'a str, kind: &str) -> &'a str {
+    let (begin, end) = marks(kind);
+    let found = text.split_once(&begin).and_then(|(_, rest)| rest.split_once(&end));
+    found.unwrap_or_else(|| panic!("no table of {kind}: run `./dev attack {kind}`")).0
+}
+
 /// Whoever adds an attack runs them all and writes the table.
 #[test]
 fn the_document_lists_every_attack() {
     let text = std::fs::read_to_string(document()).unwrap();
-    let (begin, end) = marks("namespaces");
-    let table = text.split_once(&begin).and_then(|(_, rest)| rest.split_once(&end)).unwrap().0;
+    let table = table(&text, "namespaces");
     for class in CLASSES {
         for attack in class.attacks {
             let row = format!("| {} | {} | ", class.name, attack.name);
             assert!(table.contains(&row), "{row}: run `./dev attack`");
+        }
+    }
+}
+
+#[test]
+fn the_document_has_a_table_of_every_kind_and_no_breach_in_any() {
+    let text = std::fs::read_to_string(document()).unwrap();
+    for kind in KINDS {
+        let mut rows = table(&text, kind).lines().filter(|line| line.starts_with("| ")).skip(1).peekable();
+        assert!(rows.peek().is_some(), "the table of {kind} is empty");
+        for row in rows {
+            let came_to = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+            let is_known = ["held", "not applicable ("].iter().any(|known| came_to.starts_with(known));
+            assert!(is_known, "{kind}: {row}");
         }
     }
 }
