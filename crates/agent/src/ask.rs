@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use events::{Event, ModelReplied, Purpose, Warned};
-use model::{Notice, Reply, Usage, Wire};
+use model::{Model, Notice, Reply, Usage, Wire};
 
 use crate::context::Context;
 use crate::limits::Spent;
@@ -46,17 +46,18 @@ pub(crate) async fn ask(
     let meter = Mutex::new(meter);
     let metered = || meter.lock().unwrap_or_else(PoisonError::into_inner);
     let on_notice = async |notice: Notice| {
-        let is_lost = matches!(notice, Notice::Lost(_));
+        let needs_room = matches!(notice, Notice::Lost(_) | Notice::Switched(_));
         let event = notice::event(notice, |usage| metered().count(usage));
         bench.journal.record(vec![event]).await.map_err(|error| Halt::Failed(error.into()))?;
         let next = Spent { turns: 0, ..context.next(bench.models.model().facts()) };
-        match is_lost && metered().reached(&next).is_some() {
+        match needs_room && metered().reached(&next).is_some() {
             true => Err(Halt::OutOfBudget),
             false => Ok(()),
         }
     };
+    let output_tokens_max = |model: &dyn Model| context.output_tokens_max(model.facts(), &metered().left());
     let reply = tokio::select! {
-        reply = bench.models.ask(context.conversation(), bench.live, on_notice) => reply,
+        reply = bench.models.ask(context.conversation(), output_tokens_max, bench.live, on_notice) => reply,
         () = bench.cancel.cancelled() => return Ok(None),
         () = tokio::time::sleep_until(limits.deadline()) => return Ok(None),
     };

@@ -3,11 +3,12 @@
 mod compaction;
 mod gauge;
 mod progress;
+mod reply;
 mod room;
 mod tail;
 
 use events::{AgentBriefed, Bounds, Event, KnownModel};
-use model::{Conversation, Facts, Message, Model, ModelName, Reply, ToolCall, ToolResult};
+use model::{Conversation, Facts, Message, Model, ModelName, Reply, ToolCall, ToolResult, Usage};
 
 use crate::limits::Spent;
 use crate::prompt::{self, Brief};
@@ -104,12 +105,19 @@ impl Context {
         self.tokens() > self.room(model).conversation
     }
 
-    /// What the next turn is certain to use with a model of these `facts`: its input, as cheap as it can be had.
+    /// What the next turn is certain to use with a model of these `facts`: its input, as cheap as it can be had, and the
+    /// shortest reply that is asked for.
     pub(crate) fn next(&self, facts: &Facts) -> Spent {
+        let usage = Usage { output: reply::TOKENS_MIN, ..self.input() };
+        let tokens = usage.input + usage.cache_read + usage.output;
+        Spent { turns: 1, tokens, usd: facts.price.as_ref().map(|price| price.usd(&usage)) }
+    }
+
+    /// About what the input of the next request uses, as cheap as it can be had.
+    fn input(&self) -> Usage {
         let tokens = self.tokens();
         let cache_read = self.cached.min(tokens);
-        let usage = model::Usage { input: tokens - cache_read, cache_read, ..model::Usage::default() };
-        Spent { turns: 1, tokens, usd: facts.price.as_ref().map(|price| price.usd(&usage)) }
+        Usage { input: tokens - cache_read, cache_read, ..Usage::default() }
     }
 
     /// About how many tokens the next request has.

@@ -33,6 +33,15 @@ pub(crate) struct Spent {
     pub(crate) usd: Option<f64>,
 }
 
+/// What budgets leave; nothing where there is no budget of the kind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Left {
+    /// Tokens of all kinds together.
+    pub(crate) tokens: Option<u64>,
+    /// US dollars.
+    pub(crate) usd: Option<f64>,
+}
+
 /// How one kind of budget stands.
 struct Level {
     limit: Limit,
@@ -94,6 +103,12 @@ impl Limits {
     pub(crate) fn reached(&self, spent: &Spent, next: &Spent) -> Option<Reached> {
         let full = self.levels(spent, next).into_iter().find(|level| level.full)?;
         Some(Reached { limit: full.limit, whose: full.whose, bound: full.bound })
+    }
+
+    /// What is left of the budgets after `spent`. Money that cannot be counted is not spent.
+    pub(crate) fn left(&self, spent: &Spent) -> Left {
+        let usd = self.bounds.usd.map(|bound| (bound.max - spent.usd.unwrap_or(bound.max)).max(0.0));
+        Left { tokens: self.bounds.tokens.map(|bound| bound.max.saturating_sub(spent.tokens)), usd }
     }
 
     /// The kinds of budget that are nearly used up once a call uses `next` after `spent`, each with how it stands.

@@ -3,7 +3,7 @@
 use events::{Limit, Usage};
 
 use crate::Limits;
-use crate::limits::{Reached, Spent};
+use crate::limits::{Left, Reached, Spent};
 
 /// What was used of the limits so far.
 pub(crate) struct Meter<'a> {
@@ -41,6 +41,11 @@ impl<'a> Meter<'a> {
     /// What forbids a call that is certain to use `next`.
     pub(crate) fn reached(&self, next: &Spent) -> Option<Reached> {
         self.limits.reached(&self.spent(), next)
+    }
+
+    /// What the budgets leave.
+    pub(crate) fn left(&self) -> Left {
+        self.limits.left(&self.spent())
     }
 
     /// What to tell the agent before a call that uses `next`: which budgets end soon, each kind once.

@@ -18,7 +18,7 @@ use crate::{
     Caches, Conversation, Error, Facts, Live, Message, Model, ModelName, Origin, Reply, Served, Thinking,
 };
 
-/// What is asked for when the user says nothing: enough for a large file, and below what any current model allows.
+/// What is asked for when nobody says anything: enough for a large file, and below what any current model allows.
 const OUTPUT_TOKENS_DEFAULT: u32 = 32_000;
 /// The least that the API takes as a budget for thinking, in tokens.
 const THINKING_TOKENS_MIN: u32 = 1024;
@@ -44,11 +44,10 @@ struct Anthropic {
     endpoint: Endpoint,
     name: ModelName,
     facts: Facts,
-    settings: Settings,
     history: Mutex<History>,
 }
 
-/// What the head of every request of a session says.
+/// What a request says beside the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Settings {
     output_tokens: u32,
@@ -59,8 +58,13 @@ struct Settings {
 
 #[async_trait]
 impl Model for Anthropic {
-    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
-        let body = self.encode(conversation)?;
+    async fn reply(
+        &self,
+        conversation: &Conversation,
+        output_tokens_max: Option<u32>,
+        live: &dyn Live,
+    ) -> Result<Reply, Error> {
+        let body = self.encode(conversation, output_tokens_max)?;
         let answer = self.endpoint.post(body).await?;
         read(&self.served, answer, live).await
     }
@@ -78,26 +82,25 @@ impl Anthropic {
     fn new(served: &Served) -> Result<Self, Error> {
         let endpoint = Endpoint::new(served, "/v1/messages")?.with_header("anthropic-version", "2023-06-01");
         let (name, facts) = (served.name(), served.facts());
-        let settings = Settings::of(&facts, served.output_tokens_max);
-        Ok(Self { served: served.clone(), endpoint, name, facts, settings, history: Mutex::default() })
+        Ok(Self { served: served.clone(), endpoint, name, facts, history: Mutex::default() })
     }
 
-    fn encode(&self, conversation: &Conversation) -> Result<Vec<u8>, Error> {
+    fn encode(&self, conversation: &Conversation, output_tokens_max: Option<u32>) -> Result<Vec<u8>, Error> {
         // What a panic leaves behind is a prefix of the history, as at any other time.
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.served.origin();
         history.update(conversation, |placed| request::message(placed, &own))?;
-        let settings = self.settings.fitting(conversation, &own);
+        let settings = Settings::of(&self.facts, output_tokens_max).fitting(conversation, &own);
         let head = request::head(&self.name.model, settings, conversation);
-        Ok(history.body(&head, settings.mark, "]}"))
+        Ok(history.body(&head, settings.mark, &request::tail(settings)))
     }
 }
 
 impl Settings {
-    /// What suits a model of which `facts` are known.
+    /// What suits a model of which `facts` are known, with replies of at most `output_tokens_max` tokens.
     fn of(facts: &Facts, output_tokens_max: Option<u32>) -> Self {
         let suits = OUTPUT_TOKENS_DEFAULT.min(facts.output_tokens_max);
-        let output_tokens = output_tokens_max.unwrap_or(suits).max(1);
+        let output_tokens = output_tokens_max.unwrap_or(suits).min(suits).max(1);
         let thinking = match facts.thinking {
             // The budget comes out of the reply, and must leave room for it.
             Thinking::Budget(tokens) => match tokens.min(output_tokens / 2) {

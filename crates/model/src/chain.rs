@@ -140,7 +140,8 @@ impl<'m> Chain<'m> {
         self.links.iter().map(|link| &*link.model as &dyn Model)
     }
 
-    /// Asks until there is a reply or asking is pointless. `on_notice` is awaited before what it tells of is done, to
+    /// Asks until there is a reply or asking is pointless. `output_tokens_max` says, each time anew, how long the reply of a
+    /// model may be, in tokens; nothing is what suits the model. `on_notice` is awaited before what it tells of is done, to
     /// write it down; `live` hears of the reply while it arrives.
     ///
     /// A reply that broke off is asked for from the start: nothing of it is kept. A provider that does not answer is
@@ -155,6 +156,7 @@ impl<'m> Chain<'m> {
     pub async fn ask<N, F, E>(
         &self,
         conversation: &Conversation,
+        output_tokens_max: impl Fn(&dyn Model) -> Option<u32>,
         live: &dyn Live,
         mut on_notice: N,
     ) -> Result<Reply, E>
@@ -175,7 +177,7 @@ impl<'m> Chain<'m> {
         let (tap, mut before) = (Tap::new(live), None);
         loop {
             let model = &self.links[at].model;
-            let error = match model.reply(conversation, &tap).await {
+            let error = match model.reply(conversation, output_tokens_max(&**model), &tap).await {
                 Ok(reply) => {
                     self.breakers.answered(&model.name().provider);
                     return Ok(reply);

@@ -43,8 +43,13 @@ struct ChatCompletions {
 
 #[async_trait]
 impl Model for ChatCompletions {
-    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
-        let body = self.encode(conversation)?;
+    async fn reply(
+        &self,
+        conversation: &Conversation,
+        output_tokens_max: Option<u32>,
+        live: &dyn Live,
+    ) -> Result<Reply, Error> {
+        let body = self.encode(conversation, output_tokens_max)?;
         let answer = self.endpoint.post(body).await?;
         read(&self.served, conversation.replies(), answer, live).await
     }
@@ -65,14 +70,14 @@ impl ChatCompletions {
         Ok(Self { served: served.clone(), endpoint, name, facts, history: Mutex::default() })
     }
 
-    fn encode(&self, conversation: &Conversation) -> Result<Vec<u8>, Error> {
+    fn encode(&self, conversation: &Conversation, output_tokens_max: Option<u32>) -> Result<Vec<u8>, Error> {
         // What a panic leaves behind is a prefix of the history, as at any other time.
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.served.origin();
         history.update(conversation, |placed| request::message(placed, self.facts.caches, &own))?;
         let head = request::head(&self.served, self.facts.caches, conversation);
         let mark = if self.facts.caches == Caches::Marks { MARK } else { "" };
-        Ok(history.body(&head, mark, "]}"))
+        Ok(history.body(&head, mark, &request::tail(&self.served, output_tokens_max)))
     }
 }
 

@@ -99,12 +99,15 @@ impl Facts {
 impl Price {
     /// What `usage` costs in US dollars.
     pub fn usd(&self, usage: &Usage) -> f64 {
-        let prompt = usage.input.saturating_add(usage.cache_read).saturating_add(usage.cache_write);
-        let rates = match &self.long {
+        self.rates(usage.input.saturating_add(usage.cache_read).saturating_add(usage.cache_write)).usd(usage)
+    }
+
+    /// The rates of a request whose prompt has so many tokens, cached ones counted.
+    pub fn rates(&self, prompt: u64) -> &Rates {
+        match &self.long {
             Some((above, rates)) if prompt > *above => rates,
             Some(_) | None => &self.usual,
-        };
-        rates.usd(usage)
+        }
     }
 }
 

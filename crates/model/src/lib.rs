@@ -161,12 +161,17 @@ pub fn prepare() -> Result<(), Error> {
 /// A language model.
 #[async_trait]
 pub trait Model: Send + Sync {
-    /// Asks once for the reply to `conversation`; `live` hears of it while it arrives. Dropping the future ends the
-    /// request.
+    /// Asks once for the reply to `conversation`, which is to have at most `output_tokens_max` tokens, thinking included,
+    /// or what suits the model; `live` hears of it while it arrives. Dropping the future ends the request.
     ///
     /// # Errors
     /// [`Error`] says whether asking again can help: see [`Chain::ask`], which does. What `live` heard is void then.
-    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error>;
+    async fn reply(
+        &self,
+        conversation: &Conversation,
+        output_tokens_max: Option<u32>,
+        live: &dyn Live,
+    ) -> Result<Reply, Error>;
 
     /// Who is asked.
     fn name(&self) -> &ModelName;

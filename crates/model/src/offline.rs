@@ -57,7 +57,12 @@ struct Offline {
 
 #[async_trait]
 impl Model for Offline {
-    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
+    async fn reply(
+        &self,
+        conversation: &Conversation,
+        _: Option<u32>,
+        live: &dyn Live,
+    ) -> Result<Reply, Error> {
         let job = self.job.as_ref().map_err(|trouble| Error::Beyond(trouble.to_string()))?;
         let course = Course::of(conversation);
         let plan = Plan { job, takes_over: course.before.is_some() };

@@ -134,7 +134,7 @@ struct Absent {
 
 #[async_trait]
 impl Model for Absent {
-    async fn reply(&self, _: &Conversation, _: &dyn Live) -> Result<Reply, Error> {
+    async fn reply(&self, _: &Conversation, _: Option<u32>, _: &dyn Live) -> Result<Reply, Error> {
         Err(Error::Config("what was recorded is played by a chain alone".to_owned()))
     }
 

@@ -45,13 +45,18 @@ struct Responses {
 
 #[async_trait]
 impl Model for Responses {
-    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
-        match self.ask(conversation, live).await {
+    async fn reply(
+        &self,
+        conversation: &Conversation,
+        output_tokens_max: Option<u32>,
+        live: &dyn Live,
+    ) -> Result<Reply, Error> {
+        match self.ask(conversation, output_tokens_max, live).await {
             // Summaries are for verified organizations alone. Nobody else should have to know, and thoughts go on unshown.
             Err(error) if self.thinking() == Thinking::Summarized && refuses_summaries(&error) => {
                 tracing::info!("{} shows no summaries of thoughts: {error}", self.name.provider);
                 self.unshown.store(true, Ordering::Relaxed);
-                self.ask(conversation, live).await
+                self.ask(conversation, output_tokens_max, live).await
             }
             done => done,
         }
@@ -74,19 +79,24 @@ impl Responses {
         Ok(Self { served: served.clone(), endpoint, name, facts, unshown, history })
     }
 
-    async fn ask(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
-        let body = self.encode(conversation)?;
+    async fn ask(
+        &self,
+        conversation: &Conversation,
+        output_tokens_max: Option<u32>,
+        live: &dyn Live,
+    ) -> Result<Reply, Error> {
+        let body = self.encode(conversation, output_tokens_max)?;
         let answer = self.endpoint.post(body).await?;
         read(&self.served, conversation.replies(), answer, live).await
     }
 
-    fn encode(&self, conversation: &Conversation) -> Result<Vec<u8>, Error> {
+    fn encode(&self, conversation: &Conversation, output_tokens_max: Option<u32>) -> Result<Vec<u8>, Error> {
         // What a panic leaves behind is a prefix of the history, as at any other time.
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.served.origin();
         history.update(conversation, |placed| request::message(placed, &own))?;
         let head = request::head(&self.served, self.thinking(), conversation);
-        Ok(history.body(&head, "", "]}"))
+        Ok(history.body(&head, "", &request::tail(output_tokens_max)))
     }
 
     fn thinking(&self) -> Thinking {

@@ -68,7 +68,12 @@ struct Scripted {
 
 #[async_trait]
 impl Model for Scripted {
-    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
+    async fn reply(
+        &self,
+        conversation: &Conversation,
+        _: Option<u32>,
+        live: &dyn Live,
+    ) -> Result<Reply, Error> {
         let place = conversation.replies();
         let Some((delay, reply)) = self.lines.get(place) else {
             let count = self.lines.len();
@@ -163,7 +168,7 @@ mod tests {
         let mut conversation = Conversation::new(String::new(), Vec::new());
         conversation.push(Message::User("hi".to_owned()));
         let begun = tokio::time::Instant::now();
-        let reply = model.reply(&conversation, &Unheard).await.unwrap();
+        let reply = model.reply(&conversation, None, &Unheard).await.unwrap();
         assert_eq!((begun.elapsed().as_millis(), &reply.stop), (250, &Stop::Finished));
         assert_eq!(
             (reply.parts.as_slice(), reply.model.as_str()),
@@ -171,8 +176,8 @@ mod tests {
         );
         assert_eq!(reply.usage.usd, Some(0.0));
         conversation.push(Message::Assistant(reply));
-        conversation.push(Message::Assistant(model.reply(&conversation, &Unheard).await.unwrap()));
-        let error = model.reply(&conversation, &Unheard).await.unwrap_err();
+        conversation.push(Message::Assistant(model.reply(&conversation, None, &Unheard).await.unwrap()));
+        let error = model.reply(&conversation, None, &Unheard).await.unwrap_err();
         assert!(matches!(error, Error::Refused { .. }));
         assert!(error.to_string().contains("has 2 replies, and reply 3 was asked for"), "{error}");
     }

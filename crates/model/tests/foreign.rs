@@ -197,7 +197,7 @@ impl Bench {
     /// Asks with `conversation`; the stand-in must take it.
     fn ask(&self, config: &Config, conversation: &Conversation) {
         let model = model::open(config).unwrap();
-        let reply = self.runtime.block_on(model.reply(conversation, &Unheard));
+        let reply = self.runtime.block_on(model.reply(conversation, None, &Unheard));
         let sent = self.fake.asked().pop().unwrap().body;
         assert_eq!(reply.unwrap().parts, [Part::Text("Done.".to_owned())], "{sent}");
     }

@@ -108,8 +108,7 @@ async fn write_down(program: &mut String, n: usize, wire: &Wire) {
     };
     let vendors = Vendors::built_in();
     let served = Served::new(vendors.get(wire.vendor).unwrap(), SecretString::from("k"), wire.model);
-    let served =
-        served.speaking(wire.protocol).at(&base_url).with_cache_key("session-1").with_output_tokens_max(4000);
+    let served = served.speaking(wire.protocol).at(&base_url).with_cache_key("session-1");
     let model = model::open(&Config::Served(served)).unwrap();
     let tool = ToolSpec {
         name: "bash".to_owned(),
@@ -119,7 +118,7 @@ async fn write_down(program: &mut String, n: usize, wire: &Wire) {
     let mut conversation = Conversation::new("You are careful.".to_owned(), vec![tool]);
     conversation.push(Message::User("Do it.".to_owned()));
     for _ in wire.task {
-        let reply = model.reply(&conversation, &Unheard).await.unwrap();
+        let reply = model.reply(&conversation, Some(4000), &Unheard).await.unwrap();
         let result = |id: &str| ToolResult { call_id: id.to_owned(), text: "done".to_owned(), failed: true };
         let results = reply.calls.iter().map(|call| result(&call.id)).collect();
         conversation.push(Message::Assistant(reply));

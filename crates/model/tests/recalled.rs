@@ -33,7 +33,7 @@ async fn replies(model: &dyn Model) -> Vec<Reply> {
     conversation.push(Message::User("Do it.".to_owned()));
     let mut replies = Vec::new();
     for _ in 0..REPLIES.lines().count() {
-        let reply = model.reply(&conversation, &Unheard).await.unwrap();
+        let reply = model.reply(&conversation, None, &Unheard).await.unwrap();
         let result =
             |id: &str| ToolResult { call_id: id.to_owned(), text: "Done.".to_owned(), failed: false };
         let results: Vec<ToolResult> = reply.calls.iter().map(|call| result(&call.id)).collect();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent::{Error, Stop};
 use events::{Budget, Event, Limit};
-use model::{Usage, Wire};
+use model::{Rates, Usage, Wire};
 
 use super::world::Provider;
 use super::{Did, World, calls, commit, look};
@@ -154,6 +154,50 @@ async fn a_budget_of_tokens_holds_for_a_provider_that_counts_nothing() {
     assert!((18_000..=20_000).contains(&used), "{used}");
     let warned = world.did().into_iter().filter(|did| matches!(did, Did::Recorded(Event::Warned(_)))).count();
     assert_eq!(warned, 1, "it is said once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_reply_may_be_longer_than_what_a_budget_leaves() {
+    let long = || {
+        let mut reply = calls([LOOK]);
+        (reply.usage.output, reply.usage.usd) = (30_000, Some(0.0));
+        reply
+    };
+    let limits = |world: &World| world.limits.lock().unwrap().clone();
+    let world = World::new([long(), long()]);
+    let stop = world.work(Budget { tokens: Some(20_000), ..Budget::default() }).await;
+    assert_ended_by(Limit::Tokens, &stop, &world);
+    let used = |did| if let Did::Recorded(Event::ModelReplied(it)) = did { Some(it.totals) } else { None };
+    let used = world.did().into_iter().filter_map(used).next_back().unwrap().tokens();
+    let [Some(most)] = limits(&world)[..] else { panic!("{:?}", limits(&world)) };
+    assert!(used == u64::from(most) && (15_000..20_000).contains(&used), "{used}");
+
+    // The input is for free, and a token of the reply costs a thousandth of a cent.
+    let mut world = World::new([long()]);
+    let rates = Rates { output: 10.0, ..world.provider.facts.price.as_ref().unwrap().usual };
+    world.provider.facts.price.as_mut().unwrap().usual = rates;
+    world.work(Budget { usd: Some(0.1), turns: Some(1), ..Budget::default() }).await.unwrap();
+    assert_eq!(limits(&world), [Some(10_000)]);
+
+    for budget in [Budget::default(), Budget { tokens: Some(200_000), ..Budget::default() }] {
+        let world = World::new([long()]);
+        let budget = Budget { turns: Some(1), ..budget };
+        assert_ended_by(Limit::Turns, &world.work(budget).await, &world);
+        assert_eq!(limits(&world), [None], "no reply of 128,000 tokens uses that up");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_for_which_there_is_hardly_room_is_not_asked_for() {
+    let world = World::new([calls([LOOK])]);
+    world.work(Budget { tokens: Some(20_000), ..Budget::default() }).await.unwrap();
+    let [Some(most)] = world.limits.lock().unwrap()[..] else { panic!("a limit was to be told") };
+    let input = 20_000 - u64::from(most);
+    for (room, asked) in [(256, 1), (255, 0)] {
+        let world = World::new([calls([LOOK])]);
+        let stop = world.work(Budget { tokens: Some(input + room), ..Budget::default() }).await;
+        assert_eq!(world.limits.lock().unwrap().len(), asked, "{stop:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -93,6 +93,8 @@ pub(crate) struct World {
     /// The requests for a turn that were answered.
     asked: Mutex<Vec<Vec<Line>>>,
     refusals: AtomicUsize,
+    /// How long the replies might be that were given.
+    pub(crate) limits: Mutex<Vec<Option<u32>>>,
     /// What the file tools answer.
     pub(crate) file: Mutex<Option<FileAnswer>>,
     /// The outputs that were too long to be told.
@@ -119,6 +121,7 @@ impl World {
             brief: Brief::default(),
             asked: Mutex::default(),
             refusals: AtomicUsize::new(0),
+            limits: Mutex::default(),
             file: Mutex::new(None),
             kept: Mutex::default(),
             output: Mutex::new(String::new()),
@@ -285,7 +288,12 @@ fn check_pairs(messages: &[Message]) {
 
 #[async_trait]
 impl Model for &World {
-    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, model::Error> {
+    async fn reply(
+        &self,
+        conversation: &Conversation,
+        output_tokens_max: Option<u32>,
+        live: &dyn Live,
+    ) -> Result<Reply, model::Error> {
         let messages = conversation.messages();
         check_pairs(messages);
         let last = messages.last().unwrap();
@@ -314,6 +322,11 @@ impl Model for &World {
         };
         let Some(next) = next else { return std::future::pending().await };
         let mut reply = next?;
+        self.limits.lock().unwrap().push(output_tokens_max);
+        // As providers do.
+        if let Some(tokens) = output_tokens_max.map(u64::from).filter(|most| *most < reply.usage.output) {
+            (reply.usage.output, reply.stop) = (tokens, model::Stop::OutputLimit);
+        }
         if self.provider.counts && reply.usage == (Usage { output: 1, ..Usage::default() }) {
             reply.usage = Usage { input: tokens, output: 1, cache_read: 0, cache_write: 0, usd: Some(0.0) };
         }

@@ -17,7 +17,7 @@ pub(super) fn head(model: &str, settings: Settings, conversation: &Conversation)
     let mark = settings.mark;
     let mut head = String::from("{\"model\":");
     push_json_string(&mut head, model);
-    head.push_str(&format!(r#","max_tokens":{},"stream":true"#, settings.output_tokens));
+    head.push_str(r#","stream":true"#);
     match settings.thinking {
         Thinking::Adaptive => head.push_str(r#","thinking":{"type":"adaptive","display":"summarized"}"#),
         Thinking::Budget(tokens) => {
@@ -34,6 +34,12 @@ pub(super) fn head(model: &str, settings: Settings, conversation: &Conversation)
     }
     head.push_str(r#","messages":["#);
     head
+}
+
+/// Everything after the last message. The limit of a reply changes with what is left of budgets; here nothing comes after it
+/// that a provider could have kept.
+pub(super) fn tail(settings: Settings) -> String {
+    format!(r#"],"max_tokens":{}}}"#, settings.output_tokens)
 }
 
 /// A message as it stays for the rest of the conversation with `own`; none for a reply that cannot be sent back.

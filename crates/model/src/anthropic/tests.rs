@@ -38,7 +38,7 @@ fn result(id: &str, text: &str, failed: bool) -> ToolResult {
 }
 
 fn encoded(model: &Anthropic, conversation: &Conversation) -> String {
-    String::from_utf8(model.encode(conversation).unwrap()).unwrap()
+    String::from_utf8(model.encode(conversation, None).unwrap()).unwrap()
 }
 
 #[test]
@@ -72,8 +72,10 @@ fn the_past_never_changes_apart_from_the_marks() {
         let last = value["messages"].as_array().unwrap().last().unwrap();
         let last = last["content"].as_array().unwrap().last().unwrap();
         assert_eq!(last["cache_control"]["type"], "ephemeral");
-        let plain = body.replace(MARK, "");
-        let open = plain.strip_suffix("]}").unwrap();
+        // The limit of a reply changes from request to request, and stands behind everything that is kept.
+        let limited = String::from_utf8(model.encode(&conversation, Some(30_000 - turn)).unwrap()).unwrap();
+        let plain = limited.replace(MARK, "");
+        let open = plain.strip_suffix(&format!(r#"],"max_tokens":{}}}"#, 30_000 - turn)).unwrap();
         assert!(open.starts_with(&before), "turn {turn} changed the past");
         before = open.to_owned();
         let thinking =
@@ -119,7 +121,8 @@ fn replies_that_the_api_would_not_take_back_are_left_out() {
     let (_, messages) = body.split_once(r#""messages":["#).unwrap();
     let messages = messages.replace(MARK, "");
     let user = r#"{"role":"user","content":[{"type":"text","text":"one"}]}"#;
-    assert_eq!(messages, format!(r#"{user},{{"role":"assistant","content":[{{"type":"x", "y":1.0}}]}}]}}"#));
+    let kept = r#"{"role":"assistant","content":[{"type":"x", "y":1.0}]}"#;
+    assert_eq!(messages, format!(r#"{user},{kept}],"max_tokens":32000}}"#));
 }
 
 #[test]
@@ -135,7 +138,7 @@ fn another_conversation_is_encoded_from_its_start() {
 }
 
 #[test]
-fn settings_suit_the_model_and_the_limit_that_the_user_sets() {
+fn settings_suit_the_model_and_the_limit_of_the_request() {
     let of = |model: &str, tokens: Option<u32>| {
         let settings = Settings::of(&served(model).facts(), tokens);
         (settings.output_tokens, settings.thinking)
@@ -145,6 +148,7 @@ fn settings_suit_the_model_and_the_limit_that_the_user_sets() {
     assert_eq!(of("claude-haiku-4-5", Some(4000)), (4000, Thinking::Budget(2000)));
     assert_eq!(of("claude-haiku-4-5", Some(2000)), (2000, Thinking::Unsaid));
     assert_eq!(of("claude-3-5-haiku-20241022", None), (8192, Thinking::Unsaid));
+    assert_eq!(of("claude-3-5-haiku-20241022", Some(9000)), (8192, Thinking::Unsaid));
     assert_eq!(of("kimi-k3", None), (32_000, Thinking::Unsaid));
     let openai = Facts { thinking: Thinking::Summarized, ..Facts::UNKNOWN };
     assert_eq!(Settings::of(&openai, None).thinking, Thinking::Unsaid);

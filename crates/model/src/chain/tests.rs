@@ -34,7 +34,7 @@ impl From<Error> for Fail {
 
 #[async_trait]
 impl Model for Moody<'_> {
-    async fn reply(&self, _: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
+    async fn reply(&self, _: &Conversation, _: Option<u32>, live: &dyn Live) -> Result<Reply, Error> {
         self.asked.lock().unwrap().push(format!("ask {}", self.name.provider));
         let fail = self.fails.lock().unwrap().pop_front();
         if let Some(Fail { says, used, error }) = fail {
@@ -110,7 +110,7 @@ impl World {
             self.did.lock().unwrap().push(line);
             Ok::<(), Error>(())
         };
-        chain.ask(&conversation, live, on_notice).await
+        chain.ask(&conversation, |_| None, live, on_notice).await
     }
 
     fn did(&self) -> Vec<String> {
@@ -213,7 +213,7 @@ async fn a_pause_that_cannot_be_written_down_is_not_begun() {
     let chain = world.chain(vec![world.model("p", [busy(None)])], Policy::default());
     let conversation = Conversation::new(String::new(), Vec::new());
     let on_notice = async |_| Err(Error::Config("the log is gone".to_owned()));
-    let reply = chain.ask(&conversation, &Unheard, on_notice).await;
+    let reply = chain.ask(&conversation, |_| None, &Unheard, on_notice).await;
     assert_eq!(reply.unwrap_err().to_string(), "cannot open the model: the log is gone");
     assert_eq!(world.did(), ["ask p"]);
 }

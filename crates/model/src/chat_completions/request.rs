@@ -11,16 +11,12 @@ const NOTHING: &str = "(nothing)";
 
 /// Everything before the first message of the history, in an order that never changes.
 pub(super) fn head(served: &Served, caches: Caches, conversation: &Conversation) -> String {
-    let manners = served.manners;
     let mut head = String::from("{\"model\":");
     push_json_string(&mut head, served.model());
     head.push_str(r#","stream":true"#);
-    match manners.usage {
+    match served.manners.usage {
         UsageTold::OnRequest => head.push_str(r#","stream_options":{"include_usage":true}"#),
         UsageTold::Unasked => {}
-    }
-    if let Some(tokens) = served.output_tokens_max {
-        head.push_str(&format!(r#","{}":{tokens}"#, manners.output_limit.as_str()));
     }
     if let Some(key) = served.sent_cache_key() {
         head.push_str(r#","prompt_cache_key":"#);
@@ -46,6 +42,15 @@ pub(super) fn head(served: &Served, caches: Caches, conversation: &Conversation)
         }
     }
     head
+}
+
+/// Everything after the last message. The limit of a reply changes with what is left of budgets; here nothing comes after it
+/// that a provider could have kept.
+pub(super) fn tail(served: &Served, output_tokens_max: Option<u32>) -> String {
+    match output_tokens_max {
+        Some(tokens) => format!(r#"],"{}":{tokens}}}"#, served.manners.output_limit.as_str()),
+        None => "]}".to_owned(),
+    }
 }
 
 /// A message as it stays for the rest of the conversation with `own`; none for a reply that cannot be sent back.

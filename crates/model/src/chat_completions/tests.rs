@@ -7,13 +7,8 @@ use crate::raw_object::raw;
 use crate::vendors::tests::ours;
 use crate::{Message, Protocol, Stop, ToolCall, ToolResult, ToolSpec, Usage};
 
-fn model(vendor: &str, output_tokens_max: Option<u32>) -> ChatCompletions {
-    let served = served(vendor);
-    ChatCompletions::new(&match output_tokens_max {
-        Some(tokens) => served.with_output_tokens_max(tokens),
-        None => served,
-    })
-    .unwrap()
+fn model(vendor: &str) -> ChatCompletions {
+    ChatCompletions::new(&served(vendor)).unwrap()
 }
 
 fn served(vendor: &str) -> Served {
@@ -44,39 +39,42 @@ fn reply(raw_reply: &str, calls: usize, stop: Stop) -> Message {
 }
 
 fn encoded(model: &ChatCompletions, conversation: &Conversation) -> String {
-    String::from_utf8(model.encode(conversation).unwrap()).unwrap()
+    limited(model, conversation, None)
+}
+
+fn limited(model: &ChatCompletions, conversation: &Conversation, tokens: Option<u32>) -> String {
+    String::from_utf8(model.encode(conversation, tokens).unwrap()).unwrap()
 }
 
 #[test]
 fn a_request_holds_what_the_wire_wants() {
-    let body = encoded(&model("openai", Some(99)), &conversation());
+    let body = limited(&model("openai"), &conversation(), Some(99));
     let expected = concat!(
-        r#"{"model":"gpt-5","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":99,"prompt_cache_key":"session-7","#,
+        r#"{"model":"gpt-5","stream":true,"stream_options":{"include_usage":true},"prompt_cache_key":"session-7","#,
         r#""tools":[{"type":"function","function":{"name":"read","description":"Reads.","parameters":{"type":"object","x":1.0}}}],"#,
-        r#""messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Begin."}]}"#
+        r#""messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Begin."}],"max_completion_tokens":99}"#
     );
     assert_eq!(body, expected);
-    let body = encoded(&model("ollama", Some(99)), &conversation());
+    let body = limited(&model("ollama"), &conversation(), Some(99));
     let (head, _) = body.split_once(r#","tools""#).unwrap();
-    assert_eq!(
-        head,
-        r#"{"model":"gpt-5","stream":true,"stream_options":{"include_usage":true},"max_tokens":99"#
-    );
-    let body = encoded(&model("mistral", None), &conversation());
+    assert_eq!(head, r#"{"model":"gpt-5","stream":true,"stream_options":{"include_usage":true}"#);
+    assert!(body.ends_with(r#""content":"Begin."}],"max_tokens":99}"#), "{body}");
+    let body = encoded(&model("mistral"), &conversation());
     let (head, _) = body.split_once(r#","tools""#).unwrap();
     assert_eq!(head, r#"{"model":"gpt-5","stream":true,"prompt_cache_key":"session-7""#);
 }
 
 #[test]
 fn the_past_never_changes() {
-    let model = model("openai", None);
+    let model = model("openai");
     let mut conversation = conversation();
     let mut before = String::new();
     let said = r#"{"role":"assistant","reasoning_content":"h","content":null, "tool_calls":[{"id":"c"}]}"#;
     for turn in 0..20 {
-        let body = encoded(&model, &conversation);
+        let body = limited(&model, &conversation, Some(9_000 - turn));
         serde_json::from_str::<Value>(&body).unwrap();
-        let open = body.strip_suffix("]}").unwrap();
+        // The limit of a reply changes from request to request, and stands behind everything that is kept.
+        let open = body.strip_suffix(&format!(r#"],"max_completion_tokens":{}}}"#, 9_000 - turn)).unwrap();
         assert!(open.starts_with(&before), "turn {turn} changed the past");
         before = open.to_owned();
         conversation.push(reply(said, 1, Stop::Tools));
@@ -89,7 +87,7 @@ fn the_past_never_changes() {
 
 #[test]
 fn replies_that_servers_would_not_take_back_are_left_out() {
-    let model = model("openai", None);
+    let model = model("openai");
     let mut conversation = conversation();
     let before = encoded(&model, &conversation);
     conversation.push(reply(r#"{"role":"assistant","content":null}"#, 0, Stop::Finished));

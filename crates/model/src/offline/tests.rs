@@ -165,7 +165,7 @@ async fn does(task: &str, takes_over: bool, results: &[(bool, &str)]) -> Result<
 }
 
 async fn model_reply(model: &dyn Model, conversation: &Conversation) -> Result<Reply, Error> {
-    model.reply(conversation, &Unheard).await
+    model.reply(conversation, None, &Unheard).await
 }
 
 /// Tool and arguments of the only call.

@@ -52,7 +52,7 @@ async fn ask(chain: &Chain<'_>, conversation: &Conversation) -> (Vec<Notice>, Re
         notices.lock().unwrap().push(notice);
         Ok::<(), Error>(())
     };
-    let reply = chain.ask(conversation, &Unheard, on_notice).await;
+    let reply = chain.ask(conversation, |_| None, &Unheard, on_notice).await;
     (notices.into_inner().unwrap(), reply)
 }
 

@@ -24,9 +24,6 @@ pub(super) fn head(served: &Served, thinking: Thinking, conversation: &Conversat
         // The other vendors' ways are none of this wire, and models that do not think refuse all of it.
         Thinking::Unsaid | Thinking::Adaptive | Thinking::Budget(_) => {}
     }
-    if let Some(tokens) = served.output_tokens_max {
-        head.push_str(&format!(r#","max_output_tokens":{tokens}"#));
-    }
     if let Some(key) = served.sent_cache_key() {
         head.push_str(r#","prompt_cache_key":"#);
         push_json_string(&mut head, key);
@@ -38,6 +35,15 @@ pub(super) fn head(served: &Served, thinking: Thinking, conversation: &Conversat
     push_tools(&mut head, conversation);
     head.push_str(r#","input":["#);
     head
+}
+
+/// Everything after the last item. The limit of a reply changes with what is left of budgets; here nothing comes after it
+/// that a provider could have kept.
+pub(super) fn tail(output_tokens_max: Option<u32>) -> String {
+    match output_tokens_max {
+        Some(tokens) => format!(r#"],"max_output_tokens":{tokens}}}"#),
+        None => "]}".to_owned(),
+    }
 }
 
 /// A message as it stays for the rest of the conversation with `own`; none for a reply that cannot be sent back.

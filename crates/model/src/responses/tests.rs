@@ -34,7 +34,11 @@ fn reply(items: &str, calls: usize, stop: Stop) -> Message {
 }
 
 fn encoded(model: &Responses, conversation: &Conversation) -> String {
-    String::from_utf8(model.encode(conversation).unwrap()).unwrap()
+    limited(model, conversation, None)
+}
+
+fn limited(model: &Responses, conversation: &Conversation, tokens: Option<u32>) -> String {
+    String::from_utf8(model.encode(conversation, tokens).unwrap()).unwrap()
 }
 
 /// The input of a request after `items`.
@@ -56,10 +60,9 @@ fn a_request_holds_what_the_wire_wants() {
         r#""input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"Begin."}]}]}"#
     );
     assert_eq!(encoded(&model("gpt-5"), &conversation()), expected);
-    let plain = Responses::new(&served("gpt-4.1").with_output_tokens_max(99)).unwrap();
-    let body = encoded(&plain, &conversation());
-    let head = r#"{"model":"gpt-4.1","stream":true,"store":false,"max_output_tokens":99,"prompt_cache_key":"session-7","#;
-    assert!(body.starts_with(head), "{body}");
+    let body = limited(&model("gpt-4.1"), &conversation(), Some(99));
+    let head = r#"{"model":"gpt-4.1","stream":true,"store":false,"prompt_cache_key":"session-7","#;
+    assert!(body.starts_with(head) && body.ends_with(r#"],"max_output_tokens":99}"#), "{body}");
     assert!(!body.contains("reasoning"), "{body}");
     let azure = Responses::new(&ours("azure", "mine").at("https://r.openai.azure.com/openai/v1")).unwrap();
     let body = encoded(&azure, &conversation());
@@ -76,9 +79,10 @@ fn the_past_never_changes() {
         r#"{"type":"an_item_of_the_future", "a":[ ]},{"id":"fc_1","type":"function_call","call_id":"c"}"#
     );
     for turn in 0..20 {
-        let body = encoded(&model, &conversation);
+        let body = limited(&model, &conversation, Some(9_000 - turn));
         serde_json::from_str::<Value>(&body).unwrap();
-        let open = body.strip_suffix("]}").unwrap();
+        // The limit of a reply changes from request to request, and stands behind everything that is kept.
+        let open = body.strip_suffix(&format!(r#"],"max_output_tokens":{}}}"#, 9_000 - turn)).unwrap();
         assert!(open.starts_with(&before), "turn {turn} changed the past");
         before = open.to_owned();
         conversation.push(reply(&format!("[{items}]"), 1, Stop::Tools));

@@ -26,8 +26,6 @@ pub struct Served {
     pub(crate) model: String,
     /// The model that the operator has chosen; it may be asked for whatever the table says.
     chosen: String,
-    /// The longest reply in tokens, thinking included; nothing for what suits the model.
-    pub(crate) output_tokens_max: Option<u32>,
     /// What requests with a beginning in common have in common.
     pub(crate) cache_key: Option<String>,
 }
@@ -136,7 +134,6 @@ impl Served {
             key,
             chosen: model.clone(),
             model,
-            output_tokens_max: None,
             cache_key: None,
         }
     }
@@ -158,12 +155,6 @@ impl Served {
     #[must_use]
     pub fn with_model(self, model: impl Into<String>) -> Self {
         Self { model: model.into(), ..self }
-    }
-
-    /// The same with a longest reply, in tokens.
-    #[must_use]
-    pub fn with_output_tokens_max(self, tokens: u32) -> Self {
-        Self { output_tokens_max: Some(tokens), ..self }
     }
 
     /// The same for the requests that `key` stands for: vendors that take it keep those together.

@@ -25,8 +25,7 @@ async fn canned(answer: &'static str) -> io::Result<(String, Arc<AtomicUsize>)> 
                 loop {
                     let count = connection.read(&mut buffer).await.unwrap_or(0);
                     request.extend_from_slice(&buffer[..count]);
-                    // Requests of these tests end with the end of their list of messages.
-                    if request.ends_with(b"]}") {
+                    if is_whole(&request) {
                         request.clear();
                         connection.write_all(answer.as_bytes()).await.unwrap();
                     }
@@ -40,6 +39,12 @@ async fn canned(answer: &'static str) -> io::Result<(String, Arc<AtomicUsize>)> 
     Ok((format!("http://{address}"), connections))
 }
 
+/// Whether all of a request has come: its head, and JSON to the last brace.
+fn is_whole(request: &[u8]) -> bool {
+    let body = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|end| &request[end + 4..]);
+    body.is_some_and(|body| serde_json::from_slice::<serde_json::Value>(body).is_ok())
+}
+
 #[tokio::test]
 async fn one_connection_serves_a_session() {
     let body = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
@@ -48,7 +53,10 @@ async fn one_connection_serves_a_session() {
     let (url, connections) = canned(answer.leak()).await.unwrap();
     let model = model::open(&chat_completions(&url)).unwrap();
     for _ in 0..5 {
-        assert_eq!(model.reply(&conversation(), &Unheard).await.unwrap().parts, [Part::Text("x".to_owned())]);
+        assert_eq!(
+            model.reply(&conversation(), None, &Unheard).await.unwrap().parts,
+            [Part::Text("x".to_owned())]
+        );
     }
     assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
@@ -60,7 +68,7 @@ async fn a_key_follows_no_redirect() {
         format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}/\r\ncontent-length: 0\r\n\r\n");
     let (url, _) = canned(answer.leak()).await.unwrap();
     for config in [anthropic(&url), responses(&url), chat_completions(&url)] {
-        let error = model::open(&config).unwrap().reply(&conversation(), &Unheard).await.unwrap_err();
+        let error = model::open(&config).unwrap().reply(&conversation(), None, &Unheard).await.unwrap_err();
         assert!(matches!(error, Error::Refused { status: 307, .. }), "{error:?}");
     }
     assert_eq!(reached.load(Ordering::Relaxed), 0);
@@ -72,14 +80,15 @@ async fn answers_that_are_no_stream_and_servers_that_are_gone_are_told_apart() {
     let (url, _) = canned(page).await.unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for open in [anthropic, responses, chat_completions] {
-        let error = model::open(&open(&url)).unwrap().reply(&conversation(), &Unheard).await.unwrap_err();
+        let error =
+            model::open(&open(&url)).unwrap().reply(&conversation(), None, &Unheard).await.unwrap_err();
         assert!(
             matches!(&error, Error::Protocol { message, .. } if message.contains("text/html")),
             "{error:?}"
         );
         let error = model::open(&open(&format!("http://{gone}")))
             .unwrap()
-            .reply(&conversation(), &Unheard)
+            .reply(&conversation(), None, &Unheard)
             .await
             .unwrap_err();
         assert!(matches!(error, Error::Transient { .. }), "{error:?}");

@@ -48,7 +48,7 @@ pub(crate) async fn outcome(vendor: Option<&str>, wire: Protocol, port: u16, ask
     conversation.push(Message::User(asked.task.to_owned()));
     let mut words = Vec::new();
     for _ in 0..REPLIES_MAX {
-        let reply = match model.reply(&conversation, &Unheard).await {
+        let reply = match model.reply(&conversation, None, &Unheard).await {
             Ok(reply) => reply,
             Err(error) => {
                 words.push(class(&error));

@@ -94,7 +94,7 @@ impl Bench {
 
     /// The reply that the provider was to give.
     pub(crate) async fn expected(&self) -> Reply {
-        self.next().reply(&self.conversation(), &Unheard).await.unwrap()
+        self.next().reply(&self.conversation(), None, &Unheard).await.unwrap()
     }
 
     pub(crate) fn conversation(&self) -> Conversation {
@@ -176,7 +176,8 @@ async fn stand(line: &str, server: &Server) -> (String, Standing) {
                         continue;
                     }
                     let mut request = Vec::new();
-                    while !request.ends_with(b"]}") {
+                    // Requests of these tests are objects that end with their list of messages, or with one number more.
+                    while !request.ends_with(b"}") {
                         if connection.read_buf(&mut request).await.unwrap_or(0) == 0 {
                             break;
                         }
@@ -196,10 +197,15 @@ struct Awake<'b> {
 
 #[async_trait]
 impl Model for Awake<'_> {
-    async fn reply(&self, conversation: &Conversation, live: &dyn Live) -> Result<Reply, Error> {
+    async fn reply(
+        &self,
+        conversation: &Conversation,
+        output_tokens_max: Option<u32>,
+        live: &dyn Live,
+    ) -> Result<Reply, Error> {
         let request = self.bench.asked.fetch_add(1, Ordering::Relaxed);
         tokio::time::resume();
-        let mut reply = std::pin::pin!(self.model.reply(conversation, live));
+        let mut reply = std::pin::pin!(self.model.reply(conversation, output_tokens_max, live));
         tokio::select! {
             reply = &mut reply => {
                 tokio::time::pause();

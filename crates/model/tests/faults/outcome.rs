@@ -68,7 +68,7 @@ async fn ask(bench: &Bench, others: Vec<Box<dyn model::Model>>) -> Came {
     let shown = Shown::default();
     let models = std::iter::once(bench.model()).chain(others).collect();
     let chain = model::Chain::of(models, policy, model::Breakers::default());
-    let reply = chain.ask(&bench.conversation(), &shown, on_notice).await;
+    let reply = chain.ask(&bench.conversation(), |_| None, &shown, on_notice).await;
     let came = Came {
         reply,
         waits: waits.into_inner().unwrap(),
