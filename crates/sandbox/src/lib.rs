@@ -3,6 +3,7 @@
 
 mod calls;
 mod content;
+mod disk;
 pub mod docker;
 pub mod egress;
 mod export;

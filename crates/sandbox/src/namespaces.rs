@@ -1,7 +1,6 @@
 //! Runs commands in Linux namespaces, by bubblewrap, over an overlay of the base tree.
 
 mod cgroup;
-mod disk;
 mod inside;
 mod launcher;
 mod mend;
@@ -22,12 +21,12 @@ use events::{ChangeList, ChangedPath, Content};
 use rustix::fs::{MemfdFlags, XattrFlags};
 
 use crate::calls::{self, Calls};
+use crate::disk::Disk;
 use crate::folder::Reach;
 use crate::{
     Allowance, Command, Error, Exported, Inside, Policy, Sandbox, Terms, Tree, content, export, filter,
     folder, upper, user,
 };
-use disk::Disk;
 pub use mend::Restriction;
 use start::{Belongings, Started, Uppers};
 

@@ -1,5 +1,6 @@
 //! Starts a container, speaks with its process 1, and lays its work tree.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::pin::Pin;
@@ -27,6 +28,7 @@ use super::owner::Owner;
 use super::terms::terms;
 use super::{Changes, Config, Docker, WorkTree, mend, sent};
 use crate::calls::{self, Calls};
+use crate::disk::Disk;
 use crate::user::{self, UserId};
 use crate::{Error, Policy, Tree, filter};
 
@@ -103,9 +105,14 @@ impl Opening<'_> {
         belongings.volumes = names.to_vec();
         let place = belongings.place.insert(place);
         let size = Size { bytes: self.policy.work_bytes_max, files: self.policy.work_inodes_max };
-        let opened = match place.volumes(self.engine, &names).await {
-            Ok(()) => {
-                let over = over(self.policy.lifetime, outgrown(folders, size));
+        let ready = async {
+            let disk = Disk::of(&place.folder.path)?;
+            place.volumes(self.engine, &names).await?;
+            Ok(disk)
+        };
+        let opened = match ready.await {
+            Ok(disk) => {
+                let over = over(self.policy.lifetime, too_large(folders, size, disk));
                 let ground = Ground { user, work: Work::Volumes(names), over };
                 self.open(&mut belongings, &image, ground).await
             }
@@ -272,6 +279,14 @@ fn over(
             reason = calls::life_of(lifetime) => reason,
         }
     })
+}
+
+/// Returns when changes in `folders` take more than `size` or the last of their disk, with the words for that.
+async fn too_large(folders: Vec<OwnedFd>, size: Size, disk: Disk) -> String {
+    tokio::select! {
+        reason = outgrown(folders, size) => reason,
+        reason = disk.fills_up() => reason,
+    }
 }
 
 /// Of what an engine passes on, what process 1 said.

@@ -36,7 +36,8 @@ pub(super) fn terms(config: &Config, policy: &Policy, facts: &Facts, work_tree: 
     match work_tree {
         WorkTree::Overlay(_) => {
             terms.soft.push(format!(
-                "disk: {size} MiB and {files} files are looked at every second, not held by the kernel"
+                "disk: {size} MiB and {files} files are looked at every second, not held by the kernel; the sandbox ends \
+                 as well when little is left of its disk"
             ));
         }
         WorkTree::Sent if facts.is_podman || is_gvisor(config.runtime.as_deref(), facts) => {

@@ -1,7 +1,7 @@
 //! What holds in a sandbox of namespaces, in words for the log and for people.
 
 use super::cgroup::{Bounds, Groups};
-use super::disk::Disk;
+use crate::disk::Disk;
 use crate::{Policy, Terms};
 
 /// What a sandbox is held to, and what this machine gave to hold it.

@@ -5,12 +5,14 @@ use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use rustix::mount::{MountFlags, UnmountFlags};
+
 use crate::ORDINARY;
-use crate::world::{BACKEND, ENGINE};
+use crate::world::{BACKEND, ENGINE, SMALL_DISK, SMALL_DISK_BYTES};
 
 /// Says that the engine must be there; without, the suite is not run in containers, which is said.
 const REQUIRED: [&str; 2] = ["BACKSPACE_REQUIRE_DOCKER", "BACKSPACE_TEST_DOCKER"];
@@ -60,6 +62,25 @@ enum By {
     Ordinary,
 }
 
+/// A file system that is gone with this value.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn make(place: PathBuf) -> Self {
+        fs::create_dir(&place).unwrap();
+        let options = std::ffi::CString::new(format!("size={SMALL_DISK_BYTES},mode=1777")).unwrap();
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        rustix::mount::mount("tmpfs", &place, "tmpfs", flags, options.as_c_str()).unwrap();
+        Self(place)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        rustix::mount::unmount(&self.0, UnmountFlags::DETACH).unwrap();
+    }
+}
+
 /// Runs the suite in containers of `backend`.
 fn run(backend: &str, by: By) {
     let Some(engine) = engine() else { return };
@@ -76,14 +97,19 @@ fn run(backend: &str, by: By) {
         .env(BACKEND, backend)
         .env(ENGINE, &engine.address)
         .current_dir("/");
+    let mut small = None;
     match by {
         By::Root => {}
         By::Ordinary => {
+            let place = home.path().join("small");
+            suite.env(SMALL_DISK, &place);
+            small = Some(SmallDisk::make(place));
             std::os::unix::fs::chown(&temporary, Some(ORDINARY), Some(ORDINARY)).unwrap();
             suite.uid(ORDINARY).gid(ORDINARY);
         }
     }
     let status = suite.status().unwrap();
+    drop(small);
     assert!(status.success(), "in containers of {backend}: {status}");
 }
 

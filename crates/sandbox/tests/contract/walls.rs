@@ -1,6 +1,6 @@
 //! What a command inside cannot do.
 
-use crate::world::{Kind, World, kind, says_nothing_of};
+use crate::world::{Kind, World, kind, says_nothing_of, small_disk};
 
 /// Calls the kernel by number; prints the error's name, or `done`.
 fn call(number: i64, arguments: &str) -> String {
@@ -329,21 +329,34 @@ async fn what_outgrows_its_disk_is_ended() {
         return;
     }
     let world = World::new();
-    let many = "cd ~; seq 3000 | xargs touch; sleep 100";
-    for script in ["for i in 1 2 3; do head -c 30000000 /dev/zero > $i; done; sleep 100", many] {
+    let size = "its changes grew beyond 64 MiB or 2000 files";
+    for (script, said) in [
+        ("for i in 1 2 3; do head -c 30000000 /dev/zero > $i; done; sleep 100", size),
+        ("cd ~; seq 3000 | xargs touch; sleep 100", size),
+        ("cd ~; seq 3000 | xargs touch; chmod 0 .; sleep 100", size),
+        (
+            "for i in $(seq 129); do mkdir d; cd d; done; head -c 100 /dev/zero > f; sleep 100",
+            "its changes lie more than 128 folders deep",
+        ),
+    ] {
         let Some(sandbox) = world.open().await else { return };
-        let command = sandbox::Command {
-            script: script.to_owned(),
-            timeout: std::time::Duration::from_secs(60),
-            output_bytes_max: 10,
-            live: None,
-        };
-        let ran = sandbox.0.run(&command).await;
-        let Err(sandbox::Error::Lost { reason }) = ran else { panic!("{ran:?}") };
-        assert_eq!(reason, "its changes grew beyond 64 MiB or 2000 files");
+        assert_eq!(sandbox.lost(script).await, said);
         let terms = sandbox.close().await;
         assert!(terms.soft.iter().any(|soft| soft.starts_with("disk: 64 MiB and 2000 files")), "{terms:?}");
     }
+}
+
+#[tokio::test]
+async fn what_fills_its_disk_is_ended() {
+    if says_nothing_of(&[Kind::Namespaces, Kind::Sent, Kind::Gvisor], "no small disk is made for it") {
+        return;
+    }
+    let world = World::at(&small_disk().join("changes"));
+    let Some(sandbox) = world.open().await else { return };
+    // It has no name, and is smaller than any bound but the disk's.
+    let said = sandbox.lost("exec 3> f; rm f; head -c 60000000 /dev/zero >&3; sleep 100").await;
+    assert_eq!(said, "the disk of its changes has less than 2 MiB left");
+    sandbox.close().await;
 }
 
 #[tokio::test]

@@ -22,6 +22,11 @@ pub(crate) const BACKEND: &str = "BACKSPACE_CONTRACT_BACKEND";
 /// Says where the engine listens.
 pub(crate) const ENGINE: &str = "BACKSPACE_CONTRACT_ENGINE";
 
+/// Says where a disk of [`SMALL_DISK_BYTES`] is.
+pub(crate) const SMALL_DISK: &str = "BACKSPACE_CONTRACT_SMALL_DISK";
+/// Less than the changes of a sandbox may take.
+pub(crate) const SMALL_DISK_BYTES: u64 = 40 << 20;
+
 /// In what the suite is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -49,6 +54,12 @@ pub(crate) fn kind() -> Kind {
 #[expect(clippy::disallowed_methods, reason = "the tests' own switch")]
 pub(crate) fn engine_address() -> String {
     std::env::var(ENGINE).unwrap()
+}
+
+/// A disk that is soon full.
+#[expect(clippy::disallowed_methods, reason = "the tests' own switch")]
+pub(crate) fn small_disk() -> PathBuf {
+    std::env::var_os(SMALL_DISK).unwrap().into()
 }
 
 /// Whether a test says nothing of the kind of sandbox that the suite is run in, because of `reason`.
@@ -204,6 +215,16 @@ impl Open {
         let ran = self.sh(script).await;
         assert!(matches!(ran.ended, Ended::Exited(1..=126)), "{script}\n{ran:?}");
         ran.output
+    }
+
+    /// Runs a script that must lose the sandbox; gives the reason.
+    pub(crate) async fn lost(&self, script: &str) -> String {
+        let timeout = Duration::from_secs(60);
+        let command = Command { script: script.to_owned(), timeout, output_bytes_max: 10, live: None };
+        match self.0.run(&command).await {
+            Err(Error::Lost { reason }) => reason,
+            other => panic!("{script}\n{other:?}"),
+        }
     }
 
     /// What differs, as text: path, then what stands there.

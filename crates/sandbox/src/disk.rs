@@ -17,10 +17,10 @@ const FREE_PART_MIN: u64 = 20;
 const FREE_INODES_PART_MIN: u64 = 50;
 
 /// The file system of a sandbox's changes.
-pub(super) struct Disk {
+pub(crate) struct Disk {
     place: PathBuf,
     /// With less than this left, the sandbox ends.
-    pub(super) free_bytes_min: u64,
+    pub(crate) free_bytes_min: u64,
 }
 
 impl Disk {
@@ -28,7 +28,7 @@ impl Disk {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when it is nearly full already.
-    pub(super) fn of(place: &Path) -> Result<Self, Error> {
+    pub(crate) fn of(place: &Path) -> Result<Self, Error> {
         let failed = |source| Error::System { doing: "look at the disk of a sandbox".to_owned(), source };
         let stat = rustix::fs::statvfs(place).map_err(|errno| failed(io::Error::from(errno)))?;
         let disk = Self { place: place.to_owned(), free_bytes_min: free_bytes_min(&stat) };
@@ -45,7 +45,7 @@ impl Disk {
     }
 
     /// Returns when little is left of it, with the words for that.
-    pub(super) async fn fills_up(self) -> String {
+    pub(crate) async fn fills_up(self) -> String {
         loop {
             tokio::time::sleep(LOOK).await;
             // A disk that cannot be looked at is gone, and with it the sandbox.
