@@ -61,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     output::keep_secret(Redactor::new(settings.secrets()));
     let done = match arguments.command {
         Command::Demo(demo) => demo::run(demo, &settings).await,
-        Command::Run(run) => run::run(*run, &settings).await,
+        Command::Run(run) => run::run(*run, settings).await,
         Command::Replay(replay) => replay::run(replay, &settings).await,
         Command::Sandbox(sandbox) => sandbox::run(sandbox, settings).await,
         Command::Serve(serve) => serve::run(serve, &settings).await,

@@ -52,6 +52,9 @@ pub(crate) struct Run {
     /// The model to ask
     #[arg(long)]
     model: Option<String>,
+    /// Where commands run: `namespaces`, `docker`, or a list of both [default: BACKSPACE_SANDBOX]
+    #[arg(long, value_name = "KIND")]
+    sandbox: Option<String>,
     /// How far to go
     #[arg(long, value_enum, default_value = "pr")]
     publish: PublishFlag,
@@ -106,12 +109,15 @@ enum PublishFlag {
 ///
 /// # Errors
 /// Wrong usage or configuration; what goes wrong in the session is its outcome.
-pub(crate) async fn run(asked: Run, settings: &Settings) -> Result<ExitCode> {
-    telemetry::set_up(settings, "warn")?;
+pub(crate) async fn run(asked: Run, mut settings: Settings) -> Result<ExitCode> {
+    telemetry::set_up(&settings, "warn")?;
+    if let Some(kind) = &asked.sandbox {
+        settings.set("BACKSPACE_SANDBOX", kind, "--sandbox");
+    }
     let provider = scripted(&asked)?;
     let offline = asked.provider.as_deref() == Some(model::OFFLINE);
     let wishes = Wishes { local: LocalRepositories::Any, provider, offline, ..Wishes::default() };
-    let assembled = assemble::assemble(settings, wishes).await?;
+    let assembled = assemble::assemble(&settings, wishes).await?;
     let body = body(&asked)?;
     let request = request::parse(body.to_string().as_bytes(), &assembled.rules).map_err(usage)?;
     if let (Form::Text, Some(folder)) = (asked.output, request.remote.local_path()) {

@@ -27,6 +27,10 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn run(home: &Path, replies: &[Value], more: &[&str]) -> Output {
+    run_with(home, replies, more, &[])
+}
+
+fn run_with(home: &Path, replies: &[Value], more: &[&str], settings: &[(&str, &str)]) -> Output {
     let repository = home.join("calc");
     if !repository.exists() {
         make_repository(&repository);
@@ -34,7 +38,7 @@ fn run(home: &Path, replies: &[Value], more: &[&str]) -> Output {
     let recording = recording(home, replies);
     let repository = repository.display().to_string();
     let arguments = ["run", &repository, "Make add() add", "--provider", "scripted", "--model", &recording];
-    backspace(home).args(arguments).args(more).output().unwrap()
+    backspace(home).args(arguments).args(more).envs(settings.iter().copied()).output().unwrap()
 }
 
 #[test]
@@ -64,6 +68,25 @@ fn run_prints_the_address_alone_on_standard_output() {
     assert_eq!(out.lines().count(), 1, "{out}");
     assert!(out.starts_with("file:///") && out.ends_with("/1.md\n"), "{out}");
     assert_eq!(git(&home.path().join("calc"), &["show", "fix:calc.sh"]), "add() {\n  echo $(($1 + $2))\n}");
+}
+
+#[test]
+fn the_command_line_says_where_commands_run_before_the_settings_do() {
+    let home = tempfile::tempdir().unwrap();
+    let replies = [calls([the_fix()]), calls([finish()])];
+    let engine = format!("unix://{}", home.path().join("none.sock").display());
+    let settings = [("BACKSPACE_SANDBOX", "docker"), ("DOCKER_HOST", &engine), ("BACKSPACE_IMAGE", "x")];
+    let unused = "BACKSPACE_IMAGE is set, and means nothing: BACKSPACE_SANDBOX does not name `docker`";
+    let there = run_with(home.path(), &replies, &[], &settings);
+    assert_eq!(there.status.code(), Some(1), "{there:?}");
+    assert!(text(&there.stderr).contains("none.sock"), "{there:?}");
+    assert!(!text(&there.stderr).contains(unused), "{there:?}");
+    let here = run_with(home.path(), &replies, &["--sandbox", "namespaces"], &settings);
+    assert_eq!(here.status.code(), Some(0), "{}", text(&here.stderr));
+    assert!(text(&here.stderr).contains(unused), "{here:?}");
+    assert!(!text(&here.stderr).contains("DOCKER_HOST"), "other programs read it as well: {here:?}");
+    let first = run_with(home.path(), &replies, &["--sandbox", "docker,namespaces"], &settings);
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
 }
 
 #[test]
@@ -102,6 +125,7 @@ fn wrong_usage_says_what_is_wrong_and_starts_nothing() {
         (vec!["run", "o/n", "  "], "PROMPT must have 1 to 32000 characters"),
         (vec!["run", "o/n", "x", "--branch=-x"], "--branch a branch name does not begin with `-`, `+`"),
         (vec!["run", "o/n", "x", "--provider", "abacus"], "--provider is not a configured provider"),
+        (vec!["run", "o/n", "x", "--sandbox", "cardboard"], "BACKSPACE_SANDBOX is `cardboard`"),
         (vec!["run", "o/n", "x", "--max-turns", "0"], "--max-turns must be a whole number from 1"),
         (vec!["run", "o/n", "x", "--max-usd", "0"], "--max-usd must be a number of US dollars above 0"),
         (vec!["run", "o/n", "x", "--max-usd", "much"], "invalid value 'much' for '--max-usd <USD>'"),
