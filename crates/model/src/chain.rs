@@ -147,8 +147,8 @@ impl<'m> Chain<'m> {
     /// A reply that broke off is asked for from the start: nothing of it is kept. A provider that does not answer is
     /// asked again, a few times when there is another one to turn to and as the policy says otherwise; one that cannot
     /// answer at all (its key is refused, its quota spent, the model unknown) is left at once. One that answers nonsense is
-    /// left for another one, and without another one asked again a few times. A request that is wrong in itself is no
-    /// other provider's to try.
+    /// left for another one, and without another one asked again a few times. A request that is refused
+    /// is tried once with each other one, as they do not refuse the same; one that is too long is ours to shorten.
     ///
     /// # Errors
     /// The last error of the last model that could be asked, or what `on_notice` returned. What the offline agent says

@@ -55,7 +55,7 @@ enum Verdict {
     Another,
     /// Any other model; this one not in this session.
     Useless,
-    /// Nobody: the request itself is refused, and would be by the next one.
+    /// Nobody: it is ours to mend before anybody is asked again.
     Nobody,
 }
 
@@ -162,11 +162,8 @@ fn verdict(error: &Error) -> Verdict {
         Error::Transient { retry_after_ms, .. } => Verdict::Again(retry_after_ms.unwrap_or(0)),
         Error::Protocol { .. } => Verdict::RatherAnother,
         Error::Key { .. } | Error::Quota { .. } | Error::NotFound { .. } => Verdict::Useless,
-        // What is wrong with the request is ours to mend; every other refusal is about the provider or its address.
-        Error::Refused { status: 400 | 422, .. }
-        | Error::ContextFull { .. }
-        | Error::Beyond(_)
-        | Error::Config(_) => Verdict::Nobody,
+        // A filter of contents, a field that is not known, a signature: much of what one refuses, another one takes.
         Error::Refused { .. } => Verdict::Another,
+        Error::ContextFull { .. } | Error::Beyond(_) | Error::Config(_) => Verdict::Nobody,
     }
 }

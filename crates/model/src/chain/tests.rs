@@ -291,9 +291,25 @@ async fn nonsense_is_asked_again_a_few_times_where_there_is_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_wrong_in_itself_is_nobody_else_s_to_try() {
+async fn a_request_that_one_refuses_is_tried_once_with_each_other_one() {
+    for status in [400, 422] {
+        let world = World::default();
+        let models = vec![world.model("a", [refused(status)]), world.model("b", NEVER)];
+        world.ask(&world.chain(models, Policy::default()), &Unheard).await.unwrap();
+        let did = world.did();
+        assert!(matches!(&did[..], [a, _, b] if a == "ask a" && b == "ask b"), "{did:?}");
+
+        let models = vec![world.model("a", [refused(status)]), world.model("b", [refused(status)])];
+        let error = world.ask(&world.chain(models, Policy::default()), &Unheard).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+        assert_eq!(world.did().iter().filter(|did| did.starts_with("ask ")).count(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_ours_to_mend_is_nobody_else_s_to_try() {
     let full = Error::ContextFull { provider: "a".to_owned(), status: 400, message: "long".to_owned() };
-    for error in [refused(400), refused(422), full, Error::Config("x".to_owned())] {
+    for error in [full, Error::Config("x".to_owned())] {
         let world = World::default();
         let models = vec![world.model("a", [error]), world.model("b", NEVER)];
         assert!(world.ask(&world.chain(models, Policy::default()), &Unheard).await.is_err());

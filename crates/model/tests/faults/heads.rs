@@ -68,13 +68,13 @@ fn busy() -> Vec<Case> {
 /// What asking again never mends.
 fn refusals() -> Vec<Case> {
     vec![
-        case("400", with(400, &[]), "gives up: refused (400)"),
+        case("400", with(400, &[]), "gives up: refused (400), the next model"),
         case(
             "400, `x-should-retry: true`",
             with(400, &[("x-should-retry", "true")]),
-            "gives up: refused (400)",
+            "gives up: refused (400), the next model",
         ),
-        case("422", with(422, &[]), "gives up: refused (422)"),
+        case("422", with(422, &[]), "gives up: refused (422), the next model"),
         case("context full", Fault::ContextFull, "gives up: context full (400)"),
         case("413", with(413, &[]), "gives up: context full (413)"),
         case("401", with(401, &[]), "").each([
