@@ -68,7 +68,8 @@ impl Wire {
 }
 
 impl Stop {
-    /// The reason whose word for the log this is.
+    /// The reason whose word for the log this is. A server's own word that is one of these is taken for the same reason when
+    /// the reply comes, since nobody could tell them apart afterwards.
     pub fn recalled(word: &str) -> Self {
         let known = [Self::Finished, Self::Tools, Self::OutputLimit, Self::Refused];
         known.into_iter().find(|stop| stop.as_str() == word).unwrap_or_else(|| Self::Other(word.to_owned()))

@@ -296,7 +296,7 @@ pub(crate) fn stop_of(word: &str) -> Stop {
         "tool_use" => Stop::Tools,
         "max_tokens" | "model_context_window_exceeded" => Stop::OutputLimit,
         "refusal" => Stop::Refused,
-        other => Stop::Other(other.to_owned()),
+        other => Stop::recalled(other),
     }
 }
 

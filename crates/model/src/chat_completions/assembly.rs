@@ -346,7 +346,7 @@ fn stop_of(word: &str, has_calls: bool) -> Stop {
         "stop" | "tool_calls" | "function_call" => Stop::Finished,
         "length" => Stop::OutputLimit,
         "content_filter" => Stop::Refused,
-        other => Stop::Other(other.to_owned()),
+        other => Stop::recalled(other),
     }
 }
 

@@ -296,7 +296,7 @@ fn stop_of(end: &Response) -> Stop {
         (_, Some("max_output_tokens")) | (Some("incomplete"), None) => Stop::OutputLimit,
         (_, Some("content_filter")) => Stop::Refused,
         (Some("completed") | None, None) => Stop::Finished,
-        (_, Some(word)) | (Some(word), None) => Stop::Other(word.to_owned()),
+        (_, Some(word)) | (Some(word), None) => Stop::recalled(word),
     }
 }
 

@@ -145,6 +145,11 @@ fn calls_that_were_held_back_are_not_made() {
 fn stop_words_that_nobody_knows_are_kept() {
     let reply = read(&call(&["{}"], "pause_turn"), &[]).unwrap();
     assert_eq!(reply.stop, Stop::Other("pause_turn".to_owned()));
+    // One of our own words is recalled from the log as what it was taken for.
+    for word in ["finished", "tools", "output_limit", "refused"] {
+        let reply = read(&call(&["{}"], word), &[]).unwrap();
+        assert_eq!(reply.stop, Stop::recalled(reply.stop.as_str()), "{word}");
+    }
 }
 
 #[test]

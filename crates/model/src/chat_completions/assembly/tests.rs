@@ -201,3 +201,11 @@ fn errors_in_the_stream_have_their_class() {
     assert!(matches!(read(&["{"]), Err(Error::Protocol { .. })));
     assert!(matches!(read(&[&chunk(r#"{"tool_calls":7}"#, "null")]), Err(Error::Protocol { .. })));
 }
+
+#[test]
+fn a_stop_word_is_recalled_from_the_log_as_what_it_was_taken_for() {
+    for word in ["finished", "tools", "output_limit", "refused", "stop", "length", "moon"] {
+        let stop = stop_of(word, false);
+        assert_eq!(Stop::recalled(stop.as_str()), stop, "{word}");
+    }
+}

@@ -145,6 +145,8 @@ fn why_it_stopped_is_told() {
         (vec![CALL], end("incomplete", "incomplete", &reason("max_output_tokens")), Stop::OutputLimit, 1),
         (vec![CALL], end("incomplete", "incomplete", &reason("content_filter")), Stop::Refused, 0),
         (vec![SAID], end("incomplete", "incomplete", &reason("moon")), Stop::Other("moon".to_owned()), 0),
+        (vec![SAID], end("incomplete", "incomplete", &reason("output_limit")), Stop::OutputLimit, 0),
+        (vec![CALL], end("incomplete", "incomplete", &reason("refused")), Stop::Refused, 0),
         (vec![SAID], end("completed", "cancelled", ""), Stop::Other("cancelled".to_owned()), 0),
     ] {
         let body: String = items.iter().enumerate().map(|(n, item)| done(n, item)).collect();
