@@ -239,7 +239,11 @@ impl Reader<'_> {
         let offers = &self.rules.providers;
         if !offers.iter().any(|offer| offer.provider == provider) {
             let known: Vec<&str> = offers.iter().map(|offer| offer.provider.as_str()).collect();
-            self.refuse(used, format!("is not a configured provider; configured: {}", known.join(", ")));
+            let known = match known.is_empty() {
+                true => "none (`backspace doctor` says which variable to set)".to_owned(),
+                false => known.join(", "),
+            };
+            self.refuse(used, format!("is not a configured provider; configured: {known}"));
         }
         Some(provider)
     }

@@ -119,6 +119,19 @@ fn an_unknown_provider_is_answered_with_the_known_ones() {
 }
 
 #[test]
+fn where_no_provider_is_configured_it_is_said_how_to_find_out() {
+    let body = MINIMAL.replace('}', r#","provider":"anthropic"}"#);
+    let Err(RequestError::Fields(errors)) =
+        parse(body.as_bytes(), &Rules { providers: Vec::new(), ..rules() })
+    else {
+        panic!("it is refused")
+    };
+    let told =
+        "is not a configured provider; configured: none (`backspace doctor` says which variable to set)";
+    assert_eq!(errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>(), [told]);
+}
+
+#[test]
 fn an_unknown_model_is_answered_with_the_known_ones() {
     let body = |more: &str| format!(r#"{{"repoUrl":"https://github.com/o/n","prompt":"p"{more}}}"#);
     let refused = |more: &str| fields(&body(more));
