@@ -5,6 +5,7 @@ mod command;
 mod environment;
 mod fence;
 mod filters;
+mod identity;
 mod open_files;
 mod output;
 mod shell;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
-use backspace_init::protocol::{Ask, BY_PIPES, Begin, HOME, RELAYS, Request, Said};
+use backspace_init::protocol::{Ask, BY_PIPES, Begin, HOME, Ids, RELAYS, Request, Said};
 use backspace_init::{frame, relay, stage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
@@ -30,21 +31,29 @@ use trees::Trees;
 
 /// What this program needs beside the commands' processes: its own threads and one supervisor a command.
 const OWN_PROCESSES_MAX: u64 = 64;
+
 fn main() -> ExitCode {
-    let told = std::env::args_os().nth(1);
-    if told.as_ref().is_some_and(|argument| argument == stage::ARGUMENT) {
-        return stage::run();
-    }
-    let channel = if told.is_some_and(|argument| argument == BY_PIPES) { take_pipes } else { take_socket };
+    let mut arguments = std::env::args_os().skip(1);
     // The kernel ends every process inside when this one returns.
-    match answer_all(channel) {
+    let answered = match arguments.next() {
+        Some(told) if told == stage::ARGUMENT => return stage::run(),
+        Some(told) if told == BY_PIPES => {
+            // Before anything else; the trusted side hears of it as soon as it can.
+            let ids = Ids::from_arguments(arguments).ok_or(io::ErrorKind::InvalidInput.into());
+            answer_all(take_pipes, ids.and_then(identity::part))
+        }
+        // The launcher did it.
+        Some(_) | None => answer_all(take_socket, Ok(())),
+    };
+    match answered {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// Answers until the trusted side hangs up, or the lifetime is over.
-fn answer_all(channel: fn() -> io::Result<(File, File)>) -> io::Result<()> {
+/// Answers until the trusted side hangs up, or the lifetime is over; nothing at all when this process is not who it should
+/// be.
+fn answer_all(channel: fn() -> io::Result<(File, File)>, identity: io::Result<()>) -> io::Result<()> {
     let started = Instant::now();
     // Else any process inside could write to this one's memory.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
@@ -55,6 +64,11 @@ fn answer_all(channel: fn() -> io::Result<(File, File)>) -> io::Result<()> {
     let Some(Request { id, ask: Ask::Begin(begin) }) = frame::read(&mut questions)? else {
         return Err(io::ErrorKind::InvalidData.into());
     };
+    if let Err(error) = identity {
+        let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
+        answering::write(&answers, id, Said::Failed(errno))?;
+        return Err(error);
+    }
     let Begin { limits, environment, home, relays, filters, lifetime_ms } = begin;
     take_limits(limits.processes_max)?;
     lay_home(&home)?;

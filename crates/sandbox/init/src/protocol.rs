@@ -3,12 +3,15 @@
 //! A frame is a 32-bit little-endian length and a postcard message of that many bytes. Requests carry an id that the
 //! answer repeats; answers may overtake each other. The trusted side bounds every frame and believes none of it.
 
+mod ids;
 pub mod laid;
 
 use serde::{Deserialize, Serialize};
 
+pub use ids::Ids;
+
 /// The argument by which the program is told that requests come by standard input and answers go to standard output,
-/// instead of both by a socket at standard input. Container engines pass pipes.
+/// instead of both by a socket at standard input. Container engines pass pipes. [`Ids`] follow, and the program is root.
 pub const BY_PIPES: &str = "pipes";
 /// Where the work tree stands inside a sandbox.
 pub const WORK: &str = "/work";
@@ -130,7 +133,8 @@ pub enum Said {
     Added(laid::Added),
     /// To [`Ask::Load`].
     Load(Vec<laid::Piece>),
-    /// To what is asked of what was laid: the system's error number.
+    /// To what is asked of what was laid, and to [`Ask::Begin`] when the program could not take the users that it was given
+    /// (it ends then): the system's error number.
     Failed(i32),
 }
 

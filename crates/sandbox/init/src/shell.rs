@@ -11,8 +11,11 @@ use std::ptr;
 use std::sync::{PoisonError, RwLock};
 
 use backspace_init::protocol::Limits;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, Rlimit};
+
+use crate::identity;
 
 const WORK: &CStr = c"/work";
 const BASH: &CStr = c"/bin/bash";
@@ -61,7 +64,7 @@ pub(crate) enum Report {
 }
 
 impl Report {
-    /// Its size in the pipe; less than a pipe takes at once.
+    /// Its size on the way; less than a socket takes at once.
     pub(crate) const BYTES: usize = 8;
 
     /// Reads it.
@@ -108,7 +111,9 @@ pub(crate) fn start(script: &str, surroundings: &Surroundings) -> io::Result<She
     let environment = surroundings.environment.iter();
     let envp: Vec<_> = environment.map(|entry| entry.as_ptr()).chain([ptr::null()]).collect();
     let (output, output_end) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (report, report_end) = pipe_with(PipeFlags::CLOEXEC)?;
+    // A socket: gVisor's kernel lets a pipe be opened by the number that it has in another process.
+    let (report, report_end) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     let plan = Plan {
         shell,
         argv: &argv,
@@ -190,10 +195,17 @@ unsafe fn become_shell(plan: &Plan<'_>) -> ! {
         libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS);
         let score = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         libc::write(score, OOM_SCORE.as_ptr().cast(), OOM_SCORE.len());
-        if take_limits(plan).is_ok() && libc::chdir(WORK.as_ptr()) == 0 {
-            libc::execve(plan.shell.as_ptr(), plan.argv.as_ptr(), plan.envp.as_ptr());
-        }
-        tell(plan.report, Report::NotStarted(*libc::__errno_location()));
+        let ready = identity::become_a_command()
+            .and_then(|()| take_limits(plan))
+            .and_then(|()| rustix::process::chdir(WORK));
+        let errno = match ready {
+            Ok(()) => {
+                libc::execve(plan.shell.as_ptr(), plan.argv.as_ptr(), plan.envp.as_ptr());
+                *libc::__errno_location()
+            }
+            Err(errno) => errno.raw_os_error(),
+        };
+        tell(plan.report, Report::NotStarted(errno));
         libc::_exit(127)
     }
 }

@@ -27,8 +27,8 @@ pub(super) struct Belongings {
     pub(super) container: Option<Container>,
     pub(super) volumes: Vec<String>,
     pub(super) place: Option<Place>,
-    /// Free for another sandbox when this is dropped.
-    pub(super) user: Option<UserId>,
+    /// Free for another sandbox when they are dropped.
+    pub(super) users: Vec<UserId>,
 }
 
 /// A container, by its name.
@@ -71,7 +71,7 @@ impl Belongings {
             let removed = aside("remove the changes of a sandbox", move || place.folder.remove()).await;
             result = result.and(removed);
         }
-        drop(self.user.take());
+        self.users.clear();
         result
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use backspace_init::protocol::{BY_PIPES, HOME, RELAYS, WORK};
+use backspace_init::protocol::{BY_PIPES, HOME, Ids, RELAYS, WORK};
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
     MountType, MountVolumeOptions, ResourcesUlimits,
@@ -49,15 +49,21 @@ const MASKED: &[&str] = &[
 ];
 const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// What process 1 starts with, as root, to become two other users and to have no capability left, not even to be found by
+/// what is executed: see `backspace-init`'s `identity.rs`. No command starts before.
+const TO_PART: &[&str] = &["SETGID", "SETPCAP", "SETUID"];
+
 /// What differs from one container to the next.
 pub(super) struct Asked<'a> {
     pub(super) labels: HashMap<String, String>,
     pub(super) runtime: Option<&'a str>,
     pub(super) user: User,
+    /// Process 1's own, which no command has.
+    pub(super) own: u32,
     pub(super) work: Work,
 }
 
-/// Whom process 1 and all commands are.
+/// Whom all commands are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct User {
     pub(super) id: u32,
@@ -86,12 +92,13 @@ pub(super) fn body(
     policy: &Policy,
     facts: &Facts,
 ) -> ContainerCreateBody {
+    let ids = Ids { user: asked.user.id, group: asked.user.group, own: asked.own };
     ContainerCreateBody {
         image: Some(image.name.clone()),
         hostname: Some("sandbox".to_owned()),
-        user: Some(format!("{}:{}", asked.user.id, asked.user.group)),
+        user: Some("0:0".to_owned()),
         entrypoint: Some(vec![INIT.to_owned()]),
-        cmd: Some(vec![BY_PIPES.to_owned()]),
+        cmd: Some([BY_PIPES.to_owned()].into_iter().chain(ids.to_arguments()).collect()),
         working_dir: Some(WORK.to_owned()),
         labels: Some(asked.labels.clone()),
         // Its end is process 1's: the engine closes it when this process is gone.
@@ -127,6 +134,7 @@ fn host_config(asked: Asked<'_>, image: &Prepared, policy: &Policy, facts: &Fact
         ipc_mode: Some(if facts.is_podman { "private" } else { "none" }.to_owned()),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         cap_drop: strings(&["ALL"]),
+        cap_add: strings(TO_PART),
         security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", filter::profile())]),
         masked_paths: Some(masked()),
         readonly_paths: strings(READ_ONLY),

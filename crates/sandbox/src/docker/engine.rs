@@ -14,8 +14,11 @@ const PATIENCE_S: u64 = 120;
 /// The users of sandboxes in containers, one for each: above those of sandboxes of namespaces. A prepared image names them
 /// all, so there are not as many.
 const USERS: Range<u32> = 2_020_000..2_020_256;
+/// Those of their processes 1.
+const OWN_USERS: Range<u32> = 2_020_256..2_020_512;
 /// An engine that maps users has some ten thousands of them inside, which are nobody else's outside.
 const MAPPED_USERS: Range<u32> = 20_000..20_256;
+const MAPPED_OWN_USERS: Range<u32> = 20_256..20_512;
 
 /// An engine that answers.
 #[derive(Clone)]
@@ -49,6 +52,11 @@ impl Facts {
     /// The users that sandboxes may have inside.
     pub(super) fn users(&self) -> Range<u32> {
         if self.maps_users { MAPPED_USERS } else { USERS }
+    }
+
+    /// The users that their processes 1 may have for themselves.
+    pub(super) fn own_users(&self) -> Range<u32> {
+        if self.maps_users { MAPPED_OWN_USERS } else { OWN_USERS }
     }
 }
 

@@ -86,6 +86,18 @@ pub(super) fn not_started(reason: &str) -> Error {
     unavailable(&format!("the container did not start: {reason}"), mend)
 }
 
+/// Process 1 could not give up root for users of its own and of the commands.
+pub(super) fn not_parted(errno: i32) -> Error {
+    unavailable(
+        &format!(
+            "process 1 of the container cannot part from the user of its commands: {}",
+            std::io::Error::from_raw_os_error(errno)
+        ),
+        "Containers must start as root with the capabilities SETUID, SETGID and SETPCAP, which process 1 gives up before \
+         anything runs. Have the engine grant them to containers of this service, and map 65,536 users where it maps users",
+    )
+}
+
 /// The engine refused something that should work.
 pub(super) fn failed(doing: &'static str) -> impl Fn(EngineError) -> Error {
     move |error| Error::System { doing: doing.to_owned(), source: std::io::Error::other(error) }

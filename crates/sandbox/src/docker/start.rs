@@ -1,5 +1,6 @@
 //! Starts a container, speaks with its process 1, and lays its work tree.
 
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
@@ -92,6 +93,8 @@ impl Opening<'_> {
         let users: Vec<u32> = self.engine.facts.users().chain([user.id]).collect();
         let image = image::prepare(self.engine, &self.config.image, &users).await?;
         overlay::sweep(self.engine, &image.name, place).await;
+        let taken = take_user(self.engine.facts.own_users())?;
+        let own = taken.id;
         let (place, name, tree) = (place.to_owned(), self.name.clone(), self.tree.clone());
         let made = aside("make a folder for the changes of a sandbox", move || {
             let place = Place::make(&place, &name, &tree, user)?;
@@ -101,7 +104,7 @@ impl Opening<'_> {
         });
         let (place, overlay, folders) = made.await?;
         let names = [self.name.clone(), format!("{}-home", self.name)];
-        let mut belongings = self.belongings(&image, None);
+        let mut belongings = self.belongings(&image, vec![taken]);
         belongings.volumes = names.to_vec();
         let place = belongings.place.insert(place);
         let size = Size { bytes: self.policy.work_bytes_max, files: self.policy.work_inodes_max };
@@ -113,7 +116,7 @@ impl Opening<'_> {
         let opened = match ready.await {
             Ok(disk) => {
                 let over = over(self.policy.lifetime, too_large(folders, size, disk));
-                let ground = Ground { user, work: Work::Volumes(names), over };
+                let ground = Ground { user, own, work: Work::Volumes(names), over };
                 self.open(&mut belongings, &image, ground).await
             }
             Err(error) => Err(error),
@@ -126,10 +129,9 @@ impl Opening<'_> {
         let users = self.engine.facts.users();
         let image =
             image::prepare(self.engine, &self.config.image, &users.clone().collect::<Vec<_>>()).await?;
-        let taken = user::take_of(&users)
-            .map_err(|source| Error::System { doing: "take a user id for a sandbox".to_owned(), source })?;
-        let user = User { id: taken.id, group: taken.id };
-        let mut belongings = self.belongings(&image, Some(taken));
+        let (taken, taken_own) = (take_user(users)?, take_user(self.engine.facts.own_users())?);
+        let (user, own) = (User { id: taken.id, group: taken.id }, taken_own.id);
+        let mut belongings = self.belongings(&image, vec![taken, taken_own]);
         let (layers, home) = (self.tree.layers.clone(), self.tree.home.clone());
         let listed =
             aside("list a base tree", move || Ok([pack::list(&layers)?, pack::list(home.as_slice())?]));
@@ -138,7 +140,7 @@ impl Opening<'_> {
         let work = Work::Memory([size(&packs[0]), size(&packs[1])]);
         let opened = async {
             let over = over(self.policy.lifetime, std::future::pending());
-            let spoken = self.open(&mut belongings, &image, Ground { user, work, over }).await?;
+            let spoken = self.open(&mut belongings, &image, Ground { user, own, work, over }).await?;
             sent::lay(&spoken.calls, packs, &self.policy.home).await?;
             Ok(spoken)
         };
@@ -146,14 +148,14 @@ impl Opening<'_> {
         self.docker(opened, WorkTree::Sent, belongings).await
     }
 
-    fn belongings(&self, image: &Prepared, user: Option<UserId>) -> Belongings {
+    fn belongings(&self, image: &Prepared, users: Vec<UserId>) -> Belongings {
         Belongings {
             engine: self.engine.clone(),
             image: image.name.clone(),
             container: None,
             volumes: Vec::new(),
             place: None,
-            user,
+            users,
         }
     }
 
@@ -165,9 +167,9 @@ impl Opening<'_> {
         ground: Ground,
     ) -> Result<Spoken, Error> {
         let begin = self.begin(image, &ground.work)?;
-        let Ground { user, work, over } = ground;
+        let Ground { user, own, work, over } = ground;
         let labels = Owner::this().labels();
-        let asked = Asked { labels, runtime: self.config.runtime.as_deref(), user, work };
+        let asked = Asked { labels, runtime: self.config.runtime.as_deref(), user, own, work };
         let body = container::body(asked, image, self.policy, &self.engine.facts);
         let (client, not_started) = (&self.engine.client, |error| mend::not_started(&mend::chain(&error)));
         let options = CreateContainerOptionsBuilder::new().name(&self.name).build();
@@ -183,6 +185,7 @@ impl Opening<'_> {
         let calls = calls::begin(StreamReader::new(output), input, over, str::to_owned);
         match calls.ask(Ask::Begin(begin), READY_MAX).await {
             Ok(Said::Ready(fence)) => Ok(Spoken { calls, fence }),
+            Ok(Said::Failed(errno)) => Err(mend::not_parted(errno)),
             Ok(_) => Err(calls.answered_wrongly()),
             Err(Error::Lost { reason }) => Err(mend::not_started(&reason)),
             Err(error) => Err(error),
@@ -258,6 +261,7 @@ impl Opening<'_> {
 /// What a container stands on.
 struct Ground {
     user: User,
+    own: u32,
     work: Work,
     over: Pin<Box<dyn Future<Output = String> + Send>>,
 }
@@ -266,6 +270,11 @@ struct Ground {
 struct Spoken {
     calls: Calls,
     fence: Fence,
+}
+
+fn take_user(ids: Range<u32>) -> Result<UserId, Error> {
+    user::take_of(&ids)
+        .map_err(|source| Error::System { doing: "take a user id for a sandbox".to_owned(), source })
 }
 
 /// Returns when a sandbox has lived as long as it may or when it has `grown` too large, with the words for that.

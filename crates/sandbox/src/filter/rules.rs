@@ -184,10 +184,10 @@ pub(super) fn refused() -> Vec<Rule> {
     rules
 }
 
-/// Whoever runs inside has process 1's user id, and could take its descriptors or its processor away from it: by its own
-/// number, or by that of any of its threads, which no rule can know. So a process changes nobody but itself, and says so
-/// by 0, as most programs do; what does it by its own number goes on with what it had. Signals go by number all the
-/// same: Linux keeps most from all threads of a process 1, gVisor's kernel does not.
+/// Whoever runs inside has process 1's effective user, and could take its descriptors or its processor away from it: by
+/// its own number, or by that of any of its threads, which no rule can know. So a process changes nobody but itself, and
+/// says so by 0, as most programs do; what does it by its own number goes on with what it had. Signals go by number all
+/// the same: Linux keeps them from all threads of a process 1, and in containers it has another user.
 fn calls_on_process_1() -> Vec<Rule> {
     const OTHERS: Is = Is::NoneOf(&[0]);
     const PRIO_PROCESS: &[u64] = &[0];

@@ -13,6 +13,8 @@ mod ends;
 #[cfg(test)]
 mod exports;
 #[cfg(test)]
+mod process_1;
+#[cfg(test)]
 mod relays;
 #[cfg(test)]
 mod walls;
