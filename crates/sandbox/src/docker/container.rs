@@ -135,7 +135,7 @@ fn host_config(asked: Asked<'_>, image: &Prepared, policy: &Policy, facts: &Fact
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         cap_drop: strings(&["ALL"]),
         cap_add: strings(TO_PART),
-        security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", filter::profile())]),
+        security_opt: Some(security_options(facts)),
         masked_paths: Some(masked()),
         readonly_paths: strings(READ_ONLY),
         readonly_rootfs: Some(true),
@@ -151,6 +151,15 @@ fn host_config(asked: Asked<'_>, image: &Prepared, policy: &Policy, facts: &Fact
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         ..HostConfig::default()
     }
+}
+
+fn security_options(facts: &Facts) -> Vec<String> {
+    let mut options = vec!["no-new-privileges".to_owned()];
+    // Podman takes it for a path of its own machine, and has a profile by itself; process 1 loads our programs everywhere.
+    if !facts.is_podman {
+        options.push(format!("seccomp={}", filter::profile()));
+    }
+    options
 }
 
 fn masked() -> Vec<String> {
