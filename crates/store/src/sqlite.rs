@@ -7,10 +7,13 @@ mod write;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use events::{Entry, NewEntry, SessionId};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::io::Errno;
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -22,6 +25,8 @@ use write::{Write, Writer};
 
 /// How long to wait for another process that writes. One append takes far less; a checkpoint or a backup may not.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two attempts to open a file that another process is just making.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// Each has a thread and a page cache of its own, and a read takes a tenth of a millisecond: there are no more than
 /// cores (measured: a reader more than that costs half as much again for each read), and never more than this.
 const READERS_MAX: usize = 4;
@@ -112,20 +117,46 @@ impl Records for Sqlite {
 
 /// Makes the folder and an empty file that only its owner may read: prompts and file contents stand in it. SQLite
 /// gives the files beside it the same mode.
+///
+/// The file is made without being opened: to close it would release the locks that other connections of this process
+/// hold on it (<https://sqlite.org/howtocorrupt.html>, 2.2).
 fn prepare(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    use std::os::unix::fs::DirBuilderExt as _;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
+    match mknodat(CWD, path, FileType::RegularFile, Mode::RUSR | Mode::WUSR, 0) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The one connection that writes.
 ///
+/// A file gets its write-ahead log by a transaction that first reads and then writes. SQLite does not let such a one wait
+/// for another writer, whatever `busy_timeout` says (each might wait for the other), so that this does.
+async fn connect(path: &Path, patience: Duration) -> Result<SqliteConnection, sqlx::Error> {
+    let until = Instant::now() + patience;
+    loop {
+        match connect_once(path, patience).await {
+            Err(sqlx::Error::Database(error)) if is_busy(&*error) && Instant::now() < until => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether another connection was in the way: `SQLITE_BUSY`, whatever more its higher bits say.
+fn is_busy(error: &dyn DatabaseError) -> bool {
+    const SQLITE_BUSY: i32 = 5;
+    error.code().and_then(|code| code.parse().ok()).is_some_and(|code: i32| code & 0xff == SQLITE_BUSY)
+}
+
 /// `synchronous` is FULL: an entry is appended before the next action begins (a push, a pull request), so one that
 /// was acknowledged must be there after a power cut as well; NORMAL would lose those since the last checkpoint. The
 /// price is one `fdatasync` a batch.
-async fn connect(path: &Path, patience: Duration) -> Result<SqliteConnection, sqlx::Error> {
+async fn connect_once(path: &Path, patience: Duration) -> Result<SqliteConnection, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)

@@ -39,6 +39,47 @@ async fn a_locked_file_is_said_to_be_locked_and_reading_goes_on() {
     assert_eq!(store.log.append(id, 1, vec![said("x")]).await.unwrap(), 2);
 }
 
+/// As two processes do that start at once with a file that neither has seen.
+#[tokio::test]
+async fn a_file_that_another_is_just_making_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("CREATE TABLE something (x)").execute(&mut other).await.unwrap();
+    // SQLite does not wait where it reads already and another is about to write: it might wait for itself.
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+
+    let busy = open_patiently(&path, Duration::from_millis(30)).await.err().unwrap();
+    assert!(busy.source().unwrap().to_string().contains("database is locked"), "{busy:?}");
+
+    let opening = tokio::spawn({
+        let path = path.clone();
+        async move { open(&path).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+    opening.await.unwrap().unwrap().log.append(SessionId::new(1, 1), 1, vec![begin()]).await.unwrap();
+}
+
+/// POSIX takes all locks of a process on a file away when it closes any descriptor of that file.
+#[tokio::test]
+async fn to_open_a_file_again_leaves_the_locks_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    drop(open(&path).await.unwrap());
+    let mut holder = raw(&path).await;
+    sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut holder).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut holder).await.unwrap();
+    prepare(&path).unwrap();
+    let held = std::fs::read_to_string("/proc/locks").unwrap();
+    let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&path).unwrap()).to_string();
+    assert!(
+        held.lines().any(|lock| lock.contains(&format!(":{inode} ")) && lock.contains("WRITE")),
+        "{held}"
+    );
+}
+
 #[tokio::test]
 async fn a_file_of_a_later_release_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
