@@ -17,55 +17,68 @@ pub(crate) struct Answer {
     pub(crate) replied: ModelReplied,
 }
 
-/// Why asking ended without a reply.
-enum Halt {
-    /// Replies that broke off have used up a budget.
+/// Why no more is asked, though no model has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// The session was cancelled, or its time is up.
+    Over,
+    /// Replies that broke off have used up a budget, or another model would.
     OutOfBudget,
+    /// Another model is asked from here on, and the conversation leaves it no room. It must not even be sent: some servers
+    /// cut what is too long, and say nothing.
+    Full,
+}
+
+/// Why asking ended without a reply.
+pub(crate) enum Ended {
+    Halted(Halt),
     Failed(Error),
 }
 
-impl From<model::Error> for Halt {
-    fn from(error: model::Error) -> Self {
+impl<E: Into<Error>> From<E> for Ended {
+    fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
 
-/// The model's next reply; nothing when the session was cancelled, its time is up, or replies that broke off have used up a
-/// budget. What happens while it is asked is written down here, what it answers is the caller's to write down.
+/// Asks the model for its next reply, which is for `purpose`. What happens meanwhile is written down here, what it answers is
+/// the caller's to write down.
 ///
 /// # Errors
-/// When no model answers, or the log refuses an entry.
+/// When no model answers, or the log refuses an entry; and when no more is to be asked.
 pub(crate) async fn ask(
+    purpose: Purpose,
     context: &Context,
     bench: &Bench<'_>,
     limits: &Limits,
     meter: &mut Meter<'_>,
-) -> Result<Option<Answer>, Error> {
+) -> Result<Answer, Ended> {
     let asked = Instant::now();
     // Tokens are counted in the middle of asking as well: those of replies that broke off.
     let meter = Mutex::new(meter);
     let metered = || meter.lock().unwrap_or_else(PoisonError::into_inner);
     let on_notice = async |notice: Notice| {
-        let needs_room = matches!(notice, Notice::Lost(_) | Notice::Switched(_));
+        let is_switched = matches!(notice, Notice::Switched(_));
+        let uses_more = is_switched || matches!(notice, Notice::Lost(_));
         let event = notice::event(notice, |usage| metered().count(usage));
-        bench.journal.record(vec![event]).await.map_err(|error| Halt::Failed(error.into()))?;
-        let next = Spent { turns: 0, ..context.next(bench.models.model().facts()) };
-        match needs_room && metered().reached(&next).is_some() {
-            true => Err(Halt::OutOfBudget),
+        bench.journal.record(vec![event]).await?;
+        if is_switched && context.is_full(purpose, bench.models.model()) {
+            return Err(Ended::Halted(Halt::Full));
+        }
+        let next = Spent { turns: 0, ..context.next(bench.models) };
+        match uses_more && metered().reached(&next).is_some() {
+            true => Err(Ended::Halted(Halt::OutOfBudget)),
             false => Ok(()),
         }
     };
-    let output_tokens_max = |model: &dyn Model| context.output_tokens_max(model.facts(), &metered().left());
+    let output_tokens_max =
+        |model: &dyn Model| context.output_tokens_max(model.facts(), bench.models.cache(), &metered().left());
     let reply = tokio::select! {
         reply = bench.models.ask(context.conversation(), output_tokens_max, bench.live, on_notice) => reply,
-        () = bench.cancel.cancelled() => return Ok(None),
-        () = tokio::time::sleep_until(limits.deadline()) => return Ok(None),
+        () = bench.cancel.cancelled() => return Err(Ended::Halted(Halt::Over)),
+        () = tokio::time::sleep_until(limits.deadline()) => return Err(Ended::Halted(Halt::Over)),
     };
-    let mut reply = match reply {
-        Ok(reply) => reply,
-        Err(Halt::OutOfBudget) => return Ok(None),
-        Err(Halt::Failed(error)) => return Err(error),
-    };
+    let mut reply = reply?;
     if counts_nothing(&reply) && !bench.models.is_played() {
         reply.usage = estimate(context, &reply, bench);
         if metered().estimates() {
@@ -81,12 +94,12 @@ pub(crate) async fn ask(
         asked: Some(reply.origin.model.clone()),
         raw: reply.raw.clone(),
         stop: reply.stop.as_str().to_owned(),
-        purpose: Purpose::Turn,
+        purpose,
         usage,
         totals,
         duration_ms: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
-    Ok(Some(Answer { reply, replied }))
+    Ok(Answer { reply, replied })
 }
 
 /// Whether a provider that counts did not.

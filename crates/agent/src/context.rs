@@ -7,8 +7,10 @@ mod reply;
 mod room;
 mod tail;
 
-use events::{AgentBriefed, Bounds, Event, KnownModel};
-use model::{Conversation, Facts, Message, Model, ModelName, Reply, ToolCall, ToolResult, Usage};
+use events::{AgentBriefed, Bounds, Event, KnownModel, Purpose};
+use model::{
+    Cache, Chain, Conversation, Message, Model, ModelName, Price, Reply, ToolCall, ToolResult, Usage,
+};
 
 use crate::limits::Spent;
 use crate::prompt::{self, Brief};
@@ -27,7 +29,7 @@ pub(crate) struct Context {
     /// About how many bytes a request takes.
     bytes: u64,
     gauge: Gauge,
-    /// How many tokens of the beginning the provider is known to have in its cache.
+    /// How many tokens of the beginning the provider that answered last had in its cache then.
     cached: u64,
     /// So many tokens a model has refused, and which.
     ceiling: Option<(ModelName, u64)>,
@@ -100,24 +102,40 @@ impl Context {
         self.push(Message::Results(results));
     }
 
-    /// Whether the next request leaves `model` no room for its reply.
-    pub(crate) fn is_full(&self, model: &dyn Model) -> bool {
-        self.tokens() > self.room(model).conversation
+    /// Whether a request for `purpose` leaves `model` no room for its reply.
+    pub(crate) fn is_full(&self, purpose: Purpose, model: &dyn Model) -> bool {
+        let room = self.room(model);
+        match purpose {
+            Purpose::Turn => self.tokens() > room.conversation,
+            Purpose::Summary => {
+                self.tokens() + self.gauge.tokens(compaction::ASK.len() as u64) > room.summary_request
+            }
+        }
     }
 
-    /// What the next turn is certain to use with a model of these `facts`: its input, as cheap as it can be had, and the
-    /// shortest reply that is asked for.
-    pub(crate) fn next(&self, facts: &Facts) -> Spent {
-        let usage = Usage { output: reply::TOKENS_MIN, ..self.input() };
-        let tokens = usage.input + usage.cache_read + usage.output;
-        Spent { turns: 1, tokens, usd: facts.price.as_ref().map(|price| price.usd(&usage)) }
+    /// What the next turn is certain to use with the model that is asked next: its input, and the shortest reply that is
+    /// asked for.
+    pub(crate) fn next(&self, models: &Chain<'_>) -> Spent {
+        let (cache, output) = (models.cache(), reply::TOKENS_MIN);
+        let usd = |price: &Price| self.input_usd(price, cache) + price.usd_of_output(self.tokens(), output);
+        let usd = models.model().facts().price.as_ref().map(usd);
+        Spent { turns: 1, tokens: self.tokens() + output, usd }
     }
 
-    /// About what the input of the next request uses, as cheap as it can be had.
-    fn input(&self) -> Usage {
-        let tokens = self.tokens();
-        let cache_read = self.cached.min(tokens);
-        Usage { input: tokens - cache_read, cache_read, ..Usage::default() }
+    /// What the input of the next request costs in US dollars. What no cache has is paid in full, and written to it where that
+    /// is asked for, which may cost more.
+    fn input_usd(&self, price: &Price, cache: Cache) -> f64 {
+        let cached = match cache {
+            Cache::Warm => self.cached,
+            Cache::Cold => 0,
+        };
+        let cache_read = cached.min(self.tokens());
+        let new = self.tokens() - cache_read;
+        let [plain, written] = [
+            Usage { input: new, cache_read, ..Usage::default() },
+            Usage { cache_write: new, cache_read, ..Usage::default() },
+        ];
+        price.usd(&plain).max(price.usd(&written))
     }
 
     /// About how many tokens the next request has.

@@ -1,9 +1,9 @@
 //! The loop: ask the model, run the tools, until it finishes or a limit is reached.
 
-use events::{AgentTold, Event, Limit, LimitReached, Said, Thought};
+use events::{AgentTold, Event, Limit, LimitReached, Purpose, Said, Thought};
 use model::{Part, Reply};
 
-use crate::ask::{Answer, ask};
+use crate::ask::{Answer, Ended, ask};
 use crate::circles::{Circles, Course};
 use crate::context::{self, Context};
 use crate::limits::Spent;
@@ -29,10 +29,9 @@ pub async fn work(brief: &Brief, bench: &Bench<'_>, limits: &Limits) -> Result<S
         if bench.cancel.is_cancelled() {
             return Ok(Stop::Cancelled);
         }
-        let model = bench.models.model();
-        let is_full = context.is_full(model);
+        let is_full = context.is_full(Purpose::Turn, bench.models.model());
         // How much a turn uses after room was made for it is known then.
-        let next = if is_full { Spent::TURN } else { context.next(model.facts()) };
+        let next = if is_full { Spent::TURN } else { context.next(bench.models) };
         if let Some(reached) = meter.reached(&next) {
             return stop_at(bench, reached.into()).await;
         }
@@ -98,16 +97,18 @@ async fn tell(context: &mut Context, bench: &Bench<'_>, text: String) -> Result<
     Ok(())
 }
 
-/// The model's next reply, written down with what people are shown of it; nothing when no more is to be asked, as
-/// [`ask`].
+/// The model's next reply, written down with what people are shown of it; nothing when there is something to be done, or to
+/// be ended, before more is asked.
 async fn heard(
     context: &mut Context,
     bench: &Bench<'_>,
     limits: &Limits,
     meter: &mut Meter<'_>,
 ) -> Result<Option<Reply>, Error> {
-    let Some(Answer { reply, replied }) = ask(context, bench, limits, meter).await? else {
-        return Ok(None);
+    let Answer { reply, replied } = match ask(Purpose::Turn, context, bench, limits, meter).await {
+        Ok(answer) => answer,
+        Err(Ended::Halted(_)) => return Ok(None),
+        Err(Ended::Failed(error)) => return Err(error),
     };
     meter.turn();
     let mut events = vec![Event::ModelReplied(replied)];

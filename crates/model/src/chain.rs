@@ -1,6 +1,7 @@
 //! The models of a session, the preferred one first: who is asked, when again, and when the next one.
 
 mod breaker;
+mod cache;
 mod round;
 mod tap;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod tests;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -16,6 +18,8 @@ use crate::played::{self, Played, Tape};
 use crate::{Config, Conversation, Error, Live, Model, ModelName, Policy, Reply, Usage, open};
 
 pub use breaker::Breakers;
+use cache::Answered;
+pub use cache::{CACHE_KEPT, Cache};
 use round::{Next, Round};
 use tap::Tap;
 
@@ -27,6 +31,7 @@ pub struct Chain<'m> {
     breakers: Breakers,
     /// The link that is asked next.
     at: AtomicUsize,
+    answered: Mutex<Option<Answered>>,
     /// What is given instead of asking anybody.
     tape: Option<Tape>,
 }
@@ -122,7 +127,7 @@ impl<'m> Chain<'m> {
     pub fn of(models: Vec<Box<dyn Model + 'm>>, policy: Policy, breakers: Breakers) -> Self {
         let link = |model| Link { model, rank: Rank::Ordinary, useless: AtomicBool::new(false) };
         let links = models.into_iter().map(link).collect();
-        Self { links, policy, breakers, at: AtomicUsize::new(0), tape: None }
+        Self { links, policy, breakers, at: AtomicUsize::new(0), answered: Mutex::default(), tape: None }
     }
 
     /// The model that is asked next, unless it does not answer.
@@ -176,10 +181,11 @@ impl<'m> Chain<'m> {
         }
         let (tap, mut before) = (Tap::new(live), None);
         loop {
-            let model = &self.links[at].model;
+            let (model, asked) = (&self.links[at].model, Instant::now());
             let error = match model.reply(conversation, output_tokens_max(&**model), &tap).await {
                 Ok(reply) => {
                     self.breakers.answered(&model.name().provider);
+                    *self.answered() = Some(Answered { by: at, asked });
                     return Ok(reply);
                 }
                 Err(error) => error,
@@ -217,7 +223,11 @@ impl<'m> Chain<'m> {
     {
         loop {
             match tape.next(conversation, live).await? {
-                Played::Answered(answered) => return Ok(answered.reply),
+                Played::Answered(answered) => {
+                    let by = self.at.load(Ordering::Relaxed);
+                    *self.answered() = Some(Answered { by, asked: Instant::now() });
+                    return Ok(answered.reply);
+                }
                 Played::Notice(notice) => {
                     if let Notice::Switched(switched) = &notice {
                         let to = self.links.iter().position(|link| *link.model.name() == switched.to);
@@ -225,11 +235,18 @@ impl<'m> Chain<'m> {
                     }
                     on_notice(notice).await?;
                 }
+                // The tape remembers it.
+                Played::CacheRanOut => {}
                 Played::Failed(text) | Played::Compacted(text) => {
                     return Err(Error::recalled(&text).unwrap_or(Error::Config(text)).into());
                 }
             }
         }
+    }
+
+    /// The last answer. Whoever panicked while holding the lock left a whole one behind.
+    fn answered(&self) -> MutexGuard<'_, Option<Answered>> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From here on the model at `to` is asked.

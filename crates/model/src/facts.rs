@@ -102,6 +102,11 @@ impl Price {
         self.rates(usage.input.saturating_add(usage.cache_read).saturating_add(usage.cache_write)).usd(usage)
     }
 
+    /// What a reply of `output` tokens to a prompt of `prompt` tokens costs in US dollars, beside that prompt.
+    pub fn usd_of_output(&self, prompt: u64, output: u64) -> f64 {
+        self.rates(prompt).usd(&Usage { output, ..Usage::default() })
+    }
+
     /// The rates of a request whose prompt has so many tokens, cached ones counted.
     pub fn rates(&self, prompt: u64) -> &Rates {
         match &self.long {

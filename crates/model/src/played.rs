@@ -58,6 +58,9 @@ pub enum Played {
     /// The conversation was begun again, shorter: the text of why the model did not do it itself. When it is an
     /// error's, the model was asked and failed.
     Compacted(String),
+    /// Since the last reply was asked for, the time had passed for which its provider is believed to have the conversation in
+    /// its cache.
+    CacheRanOut,
 }
 
 /// A reply, and what it answered.
@@ -90,7 +93,10 @@ pub(crate) fn open(config: &Config) -> (Vec<Box<dyn Model>>, Tape) {
                 note(&switched.to);
             }
             Played::Notice(Notice::Lost(lost)) => note(&lost.from),
-            Played::Notice(Notice::Wait(_)) | Played::Failed(_) | Played::Compacted(_) => {}
+            Played::Notice(Notice::Wait(_))
+            | Played::Failed(_)
+            | Played::Compacted(_)
+            | Played::CacheRanOut => {}
         }
     }
     if names.is_empty() {
@@ -193,11 +199,23 @@ impl Tape {
             *at += 1;
             match played {
                 Played::Compacted(why) if Error::recalled(why).is_none() => {}
-                Played::Compacted(_) | Played::Notice(_) | Played::Answered(_) | Played::Failed(_) => {
+                Played::Compacted(_)
+                | Played::Notice(_)
+                | Played::Answered(_)
+                | Played::Failed(_)
+                | Played::CacheRanOut => {
                     return Some(played.clone());
                 }
             }
         }
+    }
+
+    /// Whether the cache had run out at this place, since the last reply.
+    pub(crate) fn cache_has_run_out(&self) -> bool {
+        let at = *self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        let played = &self.config.played;
+        let since = played[..at].iter().rev().take_while(|played| !matches!(played, Played::Answered(_)));
+        since.chain(played.get(at)).any(|played| matches!(played, Played::CacheRanOut))
     }
 
     /// Whether `conversation` ends in the results that the next reply answered.

@@ -7,6 +7,7 @@
 mod clock;
 mod comparison;
 mod forge;
+mod lapse;
 mod observed;
 mod parts;
 mod reach;

@@ -3,23 +3,25 @@
 //! The conversation is never edited. A new one begins with the task, what is known of the work so far, and the last turns
 //! word for word; whoever has the log can begin it again.
 
-use events::{Compacted, ContextCompacted, Event, ModelReplied, Purpose, head_and_tail};
-use model::{Conversation, Message, Model, Part, Reply, Stop};
+use events::{Compacted, ContextCompacted, Event, Purpose, head_and_tail};
+use model::{Chain, Conversation, Message, Model, Part, Reply, Stop};
 
 use super::{Context, head_bytes, tail};
-use crate::ask::{Answer, ask};
+use crate::ask::{Answer, Ended, Halt, ask};
 use crate::limits::Spent;
 use crate::meter::Meter;
 use crate::{Bench, Error, Limits};
 
 /// What the model is asked to write down.
-const ASK: &str = include_str!("../prompts/summary.md");
+pub(super) const ASK: &str = include_str!("../prompts/summary.md");
 /// What the model is told first of what it no longer has.
 const COMPACTED: &str = "This conversation had become too long and was compacted: you have lost what you read and thought, but for \
                          your last turns, which follow word for word where there was room for them. The files are as you left \
                          them. What is known of the work so far:";
 /// What is kept of a summary: more than the model is asked for.
 const SUMMARY_BYTES_MAX: u64 = 12 * 1024;
+/// Why the model is not asked for a summary of what it cannot take.
+const TOO_LONG: &str = "the conversation is too long for a request for a summary";
 /// With less room than this beside rules and task, in bytes, no work can be done.
 const FREE_BYTES_MIN: u64 = 4 * 1024;
 /// Of what is left beside the task, a summary takes one part in so many at most.
@@ -48,7 +50,7 @@ pub(crate) async fn make_room(
     meter: &mut Meter<'_>,
 ) -> Result<(), Error> {
     let work = context.conversation.messages().len();
-    let (summary, replied) = match why_not_asked(context, bench.models.model(), meter) {
+    let (summary, replied) = match why_not_asked(context, bench.models, meter) {
         Some(why) => (Summary::Rule(why), None),
         None => match summed_up(context, bench, limits, meter).await? {
             Some(summed_up) => summed_up,
@@ -84,13 +86,12 @@ pub(crate) async fn refused(
 }
 
 /// Why the model is not even asked for a summary.
-fn why_not_asked(context: &Context, model: &dyn Model, meter: &Meter<'_>) -> Option<String> {
-    let next = Spent { turns: 0, ..context.next(model.facts()) };
+fn why_not_asked(context: &Context, models: &Chain<'_>, meter: &Meter<'_>) -> Option<String> {
+    let next = Spent { turns: 0, ..context.next(models) };
     if context.turns < TURNS_MIN {
         Some(format!("the conversation was full again after {} turns", context.turns))
-    } else if context.tokens() + context.gauge.tokens(ASK.len() as u64) > context.room(model).summary_request
-    {
-        Some("the conversation is too long for a request for a summary".to_owned())
+    } else if context.is_full(Purpose::Summary, models.model()) {
+        Some(TOO_LONG.to_owned())
     } else {
         meter.reached(&next).map(|reached| format!("the budget of {} leaves no room for it", reached.bound))
     }
@@ -106,19 +107,19 @@ async fn summed_up(
 ) -> Result<Option<(Summary, Option<Event>)>, Error> {
     context.conversation.push(Message::User(ASK.to_owned()));
     let unheard = Bench { live: &model::Unheard, ..*bench };
-    let Answer { reply, replied } = match ask(context, &unheard, limits, meter).await {
-        Ok(Some(answer)) => answer,
-        Ok(None) if bench.cancel.is_cancelled() || limits.time_left().is_zero() => return Ok(None),
-        Ok(None) => {
-            let why = "replies that broke off have used up a budget".to_owned();
-            return Ok(Some((Summary::Rule(why), None)));
+    let by_rule = |why: String| Ok(Some((Summary::Rule(why), None)));
+    let Answer { reply, replied } = match ask(Purpose::Summary, context, &unheard, limits, meter).await {
+        Ok(answer) => answer,
+        Err(Ended::Halted(Halt::Over)) => return Ok(None),
+        Err(Ended::Halted(Halt::OutOfBudget)) => {
+            return by_rule("replies that broke off have used up a budget".to_owned());
         }
-        Err(Error::Model(error)) => return Ok(Some((Summary::Rule(error.to_string()), None))),
-        Err(error) => return Err(error),
+        Err(Ended::Halted(Halt::Full)) => return by_rule(TOO_LONG.to_owned()),
+        Err(Ended::Failed(Error::Model(error))) => return by_rule(error.to_string()),
+        Err(Ended::Failed(error)) => return Err(error),
     };
     let summary = said(&reply).map_or_else(Summary::Rule, Summary::Model);
     context.conversation.push(Message::Assistant(reply));
-    let replied = ModelReplied { purpose: Purpose::Summary, ..replied };
     Ok(Some((summary, Some(Event::ModelReplied(replied)))))
 }
 
@@ -173,7 +174,7 @@ impl Context {
         let tail = tail::last_turns(&self.conversation.messages()[..work], most.saturating_sub(used) / 2);
         let (turns_kept, result_bytes_max) = (tail.turns, tail.result_bytes_max);
         self.begin_again(first, tail.messages);
-        if self.is_full(model) {
+        if self.is_full(Purpose::Turn, model) {
             // A mistake of ours in counting must not compact for ever.
             return Err(too_small(self.tokens()));
         }

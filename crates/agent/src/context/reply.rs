@@ -1,29 +1,34 @@
 //! How long a reply may be, so that no budget is passed by it.
 
-use model::{Facts, Usage};
+use model::{Cache, Facts, Price};
 
 use super::Context;
 use crate::limits::Left;
 
 /// With less room than this for a reply, in tokens, none is asked for: a thought and the call of a tool take as much.
 pub(super) const TOKENS_MIN: u64 = 256;
+/// So long a reply may be, in tokens, as long as a cache makes it affordable that is believed to have the conversation: a
+/// thought and a file of some hundred lines. Where a budget pays for a longer one only if that is true, none is asked for.
+const TOKENS_USUAL: u64 = 8192;
 
 impl Context {
-    /// The longest reply in tokens that a model of these `facts` may be asked for when budgets leave `left`; nothing when
-    /// they hold whatever it can write.
-    pub(crate) fn output_tokens_max(&self, facts: &Facts, left: &Left) -> Option<u32> {
+    /// The longest reply in tokens that a model of these `facts`, whose provider's cache is like this, may be asked for when
+    /// budgets leave `left`; nothing when they hold whatever it can write.
+    pub(crate) fn output_tokens_max(&self, facts: &Facts, cache: Cache, left: &Left) -> Option<u32> {
         let input = self.tokens();
         let by_tokens = left.tokens.map(|tokens| tokens.saturating_sub(input));
-        let by_usd = left.usd.zip(facts.price.as_ref()).map(|(usd, price)| {
-            let usage = self.input();
-            // What a cache does not have yet is written to it where that is asked for, which may cost more.
-            let written = Usage { input: 0, cache_write: usage.input, ..usage };
-            let for_reply = usd - price.usd(&usage).max(price.usd(&written));
-            (for_reply.max(0.0) * 1e6 / price.rates(input).output) as u64
-        });
+        let by_usd = left.usd.zip(facts.price.as_ref()).map(|(usd, price)| self.payable(price, cache, usd));
         let affordable = [by_tokens, by_usd].into_iter().flatten().min()?;
         let possible = u64::from(facts.context_tokens).saturating_sub(input);
         let asked = affordable.max(TOKENS_MIN).min(facts.output_tokens_max.into());
         (affordable < possible).then(|| u32::try_from(asked).unwrap_or(u32::MAX))
+    }
+
+    /// How many tokens of a reply `usd` pay for beside its input. A cache can lack what it is believed to have, so that a long
+    /// reply has to be paid for in that case, too; a usual one need not: to keep back as much would leave budgets unspent.
+    fn payable(&self, price: &Price, cache: Cache, usd: f64) -> u64 {
+        let rates = price.rates(self.tokens());
+        let beside = |cache| ((usd - self.input_usd(price, cache)).max(0.0) * 1e6 / rates.output) as u64;
+        beside(Cache::Cold).max(beside(cache).min(TOKENS_USUAL))
     }
 }

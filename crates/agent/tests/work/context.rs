@@ -5,7 +5,7 @@ use events::{Budget, Compacted, ContextCompacted, Event, Limit, ModelReplied, Pu
 use model::{Price, Rates, Reply, Usage};
 
 use super::log::{Line, rebuilt};
-use super::world::{Provider, context_full, refused};
+use super::world::{Provider, context_full, key_refused, refused};
 use super::{Did, FINISH, World, calls, finished, look, says};
 
 /// A world whose provider holds `context_tokens` and says so; commands print `output`.
@@ -223,4 +223,38 @@ async fn a_summary_is_paid_for_and_not_asked_for_when_it_cannot_be() {
     assert_eq!(bounded[0].how, Compacted::ByRule);
     assert!(bounded[0].why.as_ref().unwrap().contains("leaves no room for it"), "{:?}", bounded[0].why);
     assert_eq!(stop, Stop::LimitReached(Limit::Tokens));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_takes_over_and_holds_less_is_sent_no_more_than_it_holds() {
+    let mut world =
+        world((0..12).map(look).chain([calls([FINISH])]), 200_000, &"some output\n".repeat(1_000));
+    world.dies_after = Some(11);
+    world.spare = Some(Provider::holding(32_768));
+    assert_eq!(world.work(Budget::default()).await.unwrap(), finished());
+    assert_eq!((world.refusals(), world.asked_of_spare()), (0, 2), "nothing that is too long was sent");
+    assert_eq!(rebuilt(&world.did()), world.asked());
+    let compactions = compactions(&world);
+    let [ContextCompacted { how: Compacted::ByRule, why: Some(why), .. }] = &compactions[..] else {
+        panic!("{compactions:?}")
+    };
+    assert_eq!(why, "the conversation is too long for a request for a summary");
+    let did = world.did();
+    let switched = did.iter().position(|did| matches!(did, Did::Recorded(Event::ModelSwitched(_)))).unwrap();
+    assert!(
+        matches!(did[switched + 1], Did::Recorded(Event::ContextCompacted(_))),
+        "{:?}",
+        did[switched + 1]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_takes_over_a_summary_and_holds_less_is_not_asked_for_it() {
+    let mut world = world((0..7).map(look).chain([calls([FINISH])]), 32_768, &"some output\n".repeat(1_000));
+    world.summaries.lock().unwrap().push_back(Err(key_refused()));
+    world.spare = Some(Provider::holding(16_384));
+    assert_eq!(world.work(Budget::default()).await.unwrap(), finished());
+    assert_eq!((world.refusals(), rebuilt(&world.did())), (0, world.asked()));
+    let first = compactions(&world).remove(0);
+    assert_eq!(first.why.as_deref(), Some("the conversation is too long for a request for a summary"));
 }

@@ -1,12 +1,15 @@
 //! The loop against parts in memory: what is answered, what is written down and in which order, and what ends it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod cache;
 mod circles;
 mod context;
 mod exchanges;
 mod limits;
 mod log;
+mod pairs;
 mod results;
+mod spare;
 mod world;
 
 use agent::{Finish, Stop};

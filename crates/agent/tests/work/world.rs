@@ -21,6 +21,8 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::log::Line;
+use super::pairs::check_pairs;
+use super::spare::Spare;
 
 /// What happened, in order.
 #[derive(Debug, Clone)]
@@ -89,10 +91,16 @@ pub(crate) struct World {
     /// Replies break off for ever after this was counted for each.
     pub(crate) breaks_off: Option<Usage>,
     pub(crate) provider: Provider,
+    /// Who is asked when the provider's key is refused.
+    pub(crate) spare: Option<Provider>,
+    /// After so many replies to turns the provider refuses its key.
+    pub(crate) dies_after: Option<usize>,
     pub(crate) brief: Brief,
     /// The requests for a turn that were answered.
     asked: Mutex<Vec<Vec<Line>>>,
     refusals: AtomicUsize,
+    /// How often the spare one was asked.
+    pub(crate) spare_asked: AtomicUsize,
     /// How long the replies might be that were given.
     pub(crate) limits: Mutex<Vec<Option<u32>>>,
     /// What the file tools answer.
@@ -118,9 +126,12 @@ impl World {
             is_summing_up_for_ever: false,
             breaks_off: None,
             provider: Provider::default(),
+            spare: None,
+            dies_after: None,
             brief: Brief::default(),
             asked: Mutex::default(),
             refusals: AtomicUsize::new(0),
+            spare_asked: AtomicUsize::new(0),
             limits: Mutex::default(),
             file: Mutex::new(None),
             kept: Mutex::default(),
@@ -135,7 +146,9 @@ impl World {
 
     /// Lets the agent work with `budget`, an hour at most, ten minutes for a command.
     pub(crate) async fn work(&self, budget: Budget) -> Result<Stop, Error> {
-        let models = Chain::of(vec![Box::new(self)], model::Policy::default(), model::Breakers::default());
+        let mut models: Vec<Box<dyn Model + '_>> = vec![Box::new(self)];
+        models.extend(self.spare.as_ref().map(|spare| Box::new(Spare::of(self, spare)) as Box<dyn Model>));
+        let models = Chain::of(models, model::Policy::default(), model::Breakers::default());
         let bench = Bench {
             models: &models,
             live: &model::Unheard,
@@ -207,8 +220,60 @@ impl World {
         self.refusals.load(Ordering::Relaxed)
     }
 
+    /// How often the spare one was asked.
+    pub(crate) fn asked_of_spare(&self) -> usize {
+        self.spare_asked.load(Ordering::Relaxed)
+    }
+
     fn note(&self, did: Did) {
         self.did.lock().unwrap().push(did);
+    }
+
+    /// What `provider` answers.
+    pub(crate) async fn answer(
+        &self,
+        provider: &Provider,
+        conversation: &Conversation,
+        output_tokens_max: Option<u32>,
+        live: &dyn Live,
+    ) -> Result<Reply, model::Error> {
+        let messages = conversation.messages();
+        check_pairs(messages);
+        let last = messages.last().unwrap();
+        self.note(Did::Asked(last.clone()));
+        let request: Vec<Line> = messages.iter().map(Line::from).collect();
+        let tokens = provider.tokens(&request);
+        let spent = provider.gives_out_after.is_some_and(|turns| self.asked().len() >= turns);
+        if tokens > provider.holds || spent {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+            return Err(context_full());
+        }
+        if let Some(usage) = &self.breaks_off {
+            live.hear(Delta::Used(*usage));
+            return Err(broken_off());
+        }
+        let is_summary =
+            matches!(last, Message::User(text) if text.starts_with("This conversation is about to be"));
+        let next = if is_summary && self.is_summing_up_for_ever {
+            None
+        } else if is_summary {
+            let next = self.summaries.lock().unwrap().pop_front();
+            Some(next.unwrap_or_else(|| Ok(says("In short: all is well."))))
+        } else {
+            self.asked.lock().unwrap().push(request);
+            self.replies.lock().unwrap().pop_front().map(Ok)
+        };
+        let Some(next) = next else { return std::future::pending().await };
+        let mut reply = next?;
+        self.limits.lock().unwrap().push(output_tokens_max);
+        // As providers do.
+        if let Some(tokens) = output_tokens_max.map(u64::from).filter(|most| *most < reply.usage.output) {
+            (reply.usage.output, reply.stop) = (tokens, model::Stop::OutputLimit);
+        }
+        if provider.counts && reply.usage == (Usage { output: 1, ..Usage::default() }) {
+            reply.usage = Usage { input: tokens, output: 1, cache_read: 0, cache_write: 0, usd: Some(0.0) };
+        }
+        Ok(reply)
     }
 }
 
@@ -254,6 +319,12 @@ pub(crate) fn context_full() -> model::Error {
     model::Error::ContextFull { provider: "memory".to_owned(), status: 400, message: "too long".to_owned() }
 }
 
+/// The refusal of a key.
+pub(crate) fn key_refused() -> model::Error {
+    let (provider, message) = ("memory".to_owned(), "no".to_owned());
+    model::Error::Key { provider, status: 401, message, variable: None }
+}
+
 /// The end of a stream in the middle of a reply.
 fn broken_off() -> model::Error {
     let (provider, message) = ("memory".to_owned(), "the stream broke off".to_owned());
@@ -265,27 +336,6 @@ pub(crate) fn refused() -> model::Error {
     model::Error::Refused { provider: "memory".to_owned(), status: 400, message: "no".to_owned() }
 }
 
-/// What no provider takes: a conversation that begins otherwise than with a user's words, a call without its result, a
-/// result without its call.
-fn check_pairs(messages: &[Message]) {
-    assert!(matches!(messages.first(), Some(Message::User(_))));
-    let mut open: Vec<&str> = Vec::new();
-    for message in messages {
-        match message {
-            Message::Results(results) => {
-                let answered: Vec<&str> = results.iter().map(|result| result.call_id.as_str()).collect();
-                assert_eq!(answered, open, "each call has its result, right after it");
-                open.clear();
-            }
-            Message::User(_) | Message::Assistant(_) => assert!(open.is_empty(), "{open:?} have no result"),
-        }
-        if let Message::Assistant(reply) = message {
-            open = reply.calls.iter().map(|call| call.id.as_str()).collect();
-        }
-    }
-    assert!(open.is_empty(), "{open:?} have no result");
-}
-
 #[async_trait]
 impl Model for &World {
     async fn reply(
@@ -294,43 +344,11 @@ impl Model for &World {
         output_tokens_max: Option<u32>,
         live: &dyn Live,
     ) -> Result<Reply, model::Error> {
-        let messages = conversation.messages();
-        check_pairs(messages);
-        let last = messages.last().unwrap();
-        self.note(Did::Asked(last.clone()));
-        let request: Vec<Line> = messages.iter().map(Line::from).collect();
-        let tokens = self.provider.tokens(&request);
-        let spent = self.provider.gives_out_after.is_some_and(|turns| self.asked().len() >= turns);
-        if tokens > self.provider.holds || spent {
-            self.refusals.fetch_add(1, Ordering::Relaxed);
-            return Err(context_full());
+        let is_dead = self.dies_after.is_some_and(|replies| self.asked().len() >= replies);
+        if is_dead {
+            return Err(key_refused());
         }
-        if let Some(usage) = &self.breaks_off {
-            live.hear(Delta::Used(*usage));
-            return Err(broken_off());
-        }
-        let is_summary =
-            matches!(last, Message::User(text) if text.starts_with("This conversation is about to be"));
-        let next = if is_summary && self.is_summing_up_for_ever {
-            None
-        } else if is_summary {
-            let next = self.summaries.lock().unwrap().pop_front();
-            Some(next.unwrap_or_else(|| Ok(says("In short: all is well."))))
-        } else {
-            self.asked.lock().unwrap().push(request);
-            self.replies.lock().unwrap().pop_front().map(Ok)
-        };
-        let Some(next) = next else { return std::future::pending().await };
-        let mut reply = next?;
-        self.limits.lock().unwrap().push(output_tokens_max);
-        // As providers do.
-        if let Some(tokens) = output_tokens_max.map(u64::from).filter(|most| *most < reply.usage.output) {
-            (reply.usage.output, reply.stop) = (tokens, model::Stop::OutputLimit);
-        }
-        if self.provider.counts && reply.usage == (Usage { output: 1, ..Usage::default() }) {
-            reply.usage = Usage { input: tokens, output: 1, cache_read: 0, cache_write: 0, usd: Some(0.0) };
-        }
-        Ok(reply)
+        self.answer(&self.provider, conversation, output_tokens_max, live).await
     }
 
     fn name(&self) -> &ModelName {

@@ -400,3 +400,23 @@ async fn a_reply_that_breaks_off_is_void_for_who_heard_it_and_what_it_used_is_to
     let expected = ["ask a", "a lost 100 + 3", "wait for a: 1", "ask a", "wait for a: 2", "ask a"];
     assert_eq!(world.did(), expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_is_believed_in_for_five_minutes_and_of_the_one_that_answered_last() {
+    let (world, seconds) = (World::default(), Duration::from_secs);
+    let alone = world.chain(vec![world.model("a", [busy(Some(200_000))])], Policy::default());
+    assert_eq!(alone.cache(), Cache::Cold, "nobody has answered");
+    world.ask(&alone, &Unheard).await.unwrap();
+    sleep(seconds(299)).await;
+    assert_eq!(alone.cache(), Cache::Warm, "the try that was answered counts, not the first one");
+    sleep(seconds(1)).await;
+    assert_eq!(alone.cache(), Cache::Cold);
+
+    let chain = world.chain(vec![world.model("a", NEVER), world.model("b", NEVER)], Policy::default());
+    world.ask(&chain, &Unheard).await.unwrap();
+    assert_eq!(chain.cache(), Cache::Warm);
+    chain.switch(0, 1, String::new());
+    assert_eq!(chain.cache(), Cache::Cold, "b has answered nothing");
+    world.ask(&chain, &Unheard).await.unwrap();
+    assert_eq!(chain.cache(), Cache::Warm);
+}

@@ -2,7 +2,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::{
-    Breakers, Chain, Config as AnyConfig, Lost, Origin, Policy, Stop, Switched, ToolCall, ToolResult,
+    Breakers, Cache, Chain, Config as AnyConfig, Lost, Origin, Policy, Stop, Switched, ToolCall, ToolResult,
     Unheard, Usage, Wait, Wire,
 };
 
@@ -124,6 +124,25 @@ async fn a_conversation_was_begun_again_with_or_without_asking() {
     assert!(ask(&chain, &conversation()).await.1.is_ok(), "nobody was asked: that is passed over");
     let error = ask(&chain, &conversation()).await.1.unwrap_err();
     assert!(matches!(error, Error::ContextFull { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_has_run_out_where_it_had_then_however_long_the_replay_takes() {
+    let played = vec![
+        answered("a", "one", &[]),
+        answered("a", "two", &["one"]),
+        Played::CacheRanOut,
+        answered("a", "three", &["two"]),
+    ];
+    let chain = chain(played, AtEnd::Fails);
+    let (mut conversation, mut caches) = (conversation(), vec![chain.cache()]);
+    for id in ["one", "two", "three"] {
+        let reply = ask(&chain, &conversation).await.1.unwrap();
+        go_on(&mut conversation, reply, &[id]);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        caches.push(chain.cache());
+    }
+    assert_eq!(caches, [Cache::Cold, Cache::Warm, Cache::Cold, Cache::Warm]);
 }
 
 #[tokio::test(start_paused = true)]

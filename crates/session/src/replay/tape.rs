@@ -9,6 +9,7 @@ use model::{
 };
 
 use super::ReplayError;
+use super::lapse::Lapse;
 use super::reach::Until;
 
 /// What the models did in `entries`, which reach `until`.
@@ -18,7 +19,7 @@ use super::reach::Until;
 pub(super) fn tape(entries: &[Entry], until: &Until, pace: Pace) -> Result<PlayedConfig, ReplayError> {
     let mut played = Vec::new();
     let mut results = Some(Vec::new());
-    let (mut known, mut cancelled) = (Vec::new(), false);
+    let (mut known, mut cancelled, mut lapse) = (Vec::new(), false, Lapse::default());
     for entry in entries {
         if let Event::ModelRetried(retried) = &entry.event {
             let provider = retried.provider.clone().unwrap_or_default();
@@ -52,6 +53,7 @@ pub(super) fn tape(entries: &[Entry], until: &Until, pace: Pace) -> Result<Playe
         {
             played.push(Played::Failed(reason.clone()));
         }
+        played.extend(lapse.after(entry).then_some(Played::CacheRanOut));
     }
     let cut = cancelled || *until != Until::End;
     let at_end = if cut { AtEnd::Waits } else { AtEnd::Fails };
