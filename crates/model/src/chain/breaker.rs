@@ -67,6 +67,13 @@ impl Breakers {
         })
     }
 
+    /// Whether `provider` is left alone now; asks for nothing.
+    pub(super) fn is_open(&self, provider: &str, now: Instant) -> bool {
+        self.with(|breakers| {
+            breakers.get(provider).and_then(|breaker| breaker.open_until).is_some_and(|until| now < until)
+        })
+    }
+
     /// Whoever panicked while holding the lock left whole entries behind.
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, Breaker>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))

@@ -118,10 +118,11 @@ impl<'c, 'm> Round<'c, 'm> {
             || tried.ready_at.duration_since(self.begun) > self.chain.policy.total_max;
     }
 
-    /// The same model while that is quick, then whoever can be asked at once, then whoever can be asked first, and then the
-    /// last resort.
+    /// The same model while that is quick and its provider is not left alone, then whoever can be asked at once, then whoever
+    /// can be asked first, and then the last resort.
     fn choose(&self, at: usize, now: Instant) -> Option<usize> {
-        if self.open(Rank::Ordinary).any(|open| open == at) && self.is_quick(at, now) {
+        let left_alone = self.chain.breakers.is_open(self.provider(at), now);
+        if self.open(Rank::Ordinary).any(|open| open == at) && self.is_quick(at, now) && !left_alone {
             return Some(at);
         }
         let soonest =

@@ -420,3 +420,17 @@ async fn a_cache_is_believed_in_for_five_minutes_and_of_the_one_that_answered_la
     world.ask(&chain, &Unheard).await.unwrap();
     assert_eq!(chain.cache(), Cache::Warm);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_fails_again_after_its_pause_is_left_alone_at_once() {
+    let world = World::default();
+    (0..5).for_each(|_| world.breakers.failed("a", Instant::now()));
+    tokio::time::advance(Duration::from_secs(31)).await;
+    let failing = || world.model("a", (0..2).map(|_| busy(None)));
+    let models = vec![failing(), world.model("b", NEVER)];
+    world.ask(&world.chain(models, Policy::default()), &Unheard).await.unwrap();
+    assert_eq!(world.did(), ["ask a", "a -> b: p is not answering: busy", "ask b"]);
+    // With nobody else to turn to, it is asked all the same.
+    world.ask(&world.chain(vec![failing()], Policy::default()), &Unheard).await.unwrap();
+    assert_eq!(world.did(), ["ask a", "wait for a: 1", "ask a", "wait for a: 2", "ask a"]);
+}
