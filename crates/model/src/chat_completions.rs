@@ -74,7 +74,8 @@ impl ChatCompletions {
         // What a panic leaves behind is a prefix of the history, as at any other time.
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.served.origin();
-        history.update(conversation, |placed| request::message(placed, self.facts.caches, &own))?;
+        history
+            .update(conversation, |placed| request::message(placed, self.facts.caches, &own, &self.served))?;
         let head = request::head(&self.served, self.facts.caches, conversation);
         let mark = if self.facts.caches == Caches::Marks { MARK } else { "" };
         Ok(history.body(&head, mark, &request::tail(&self.served, output_tokens_max)))

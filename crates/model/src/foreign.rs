@@ -41,11 +41,16 @@ pub(crate) fn name(call: &ToolCall) -> String {
 
 /// The arguments as a JSON object, whatever the model wrote.
 pub(crate) fn arguments(call: &ToolCall) -> Cow<'_, str> {
-    // Whoever takes them reads them in full: an object that is one only at its surface is refused.
-    if serde_json::from_str::<Map<String, Value>>(&call.arguments).is_ok() {
+    if is_object(&call.arguments) {
         return Cow::Borrowed(&call.arguments);
     }
     Cow::Owned(wrapped(call.arguments.clone()).to_raw().get().to_owned())
+}
+
+/// Whether arguments are a JSON object. Whoever takes them reads them in full: one that is none but at its surface is
+/// refused, and never run.
+pub(crate) fn is_object(arguments: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(arguments).is_ok()
 }
 
 /// Text that is no JSON object, in one.

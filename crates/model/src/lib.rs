@@ -1,6 +1,7 @@
 //! Who thinks: asks a language model for its next reply. Knows nothing of sessions or of what a tool does.
 
 mod anthropic;
+mod bounds;
 mod chain;
 mod chat_completions;
 mod conversation;
@@ -8,6 +9,7 @@ mod count;
 mod error;
 mod facts;
 mod foreign;
+mod halves;
 mod history;
 mod live;
 mod offline;

@@ -3,10 +3,13 @@
 use std::fmt;
 
 use indexmap::IndexMap;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A JSON object. A `serde_json::Value` would reorder its fields and turn 1.10 into 1.1.
+use crate::halves::{Grown, mended};
+
+/// A JSON object. A `serde_json::Value` would reorder its fields and turn 1.10 into 1.1. What it is written as is the same
+/// text, but for halves of characters that stand alone: nobody takes those back.
 #[derive(Debug, Default)]
 pub(crate) struct RawObject {
     fields: IndexMap<String, Field>,
@@ -17,7 +20,7 @@ enum Field {
     /// As it came.
     Raw(Box<RawValue>),
     /// A string that is still growing, decoded.
-    Text(String),
+    Text(Grown),
     /// A list that is still growing.
     List(Vec<Box<RawValue>>),
 }
@@ -31,13 +34,22 @@ impl RawObject {
         }
     }
 
-    /// The field as text; nothing when it is absent or no string.
+    /// The field as text, with U+FFFD where half a character stands; nothing when it is absent or no string.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
         match self.get(key)? {
-            Field::Raw(raw) => serde_json::from_str(raw.get()).ok(),
-            Field::Text(text) => Some(text.clone()),
+            Field::Raw(raw) => grown(raw).map(|text| text.text().into_owned()),
+            Field::Text(text) => Some(text.text().into_owned()),
             Field::List(_) => None,
         }
+    }
+
+    /// The field read as what it is to be; nothing when it is absent or null.
+    ///
+    /// # Errors
+    /// What is wrong with it. That may quote it.
+    pub(crate) fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, String> {
+        let Some(raw) = self.raw(key) else { return Ok(None) };
+        serde_json::from_str(raw.get()).map_err(|error| format!("`{key}` cannot be read: {error}"))
     }
 
     /// The names of the fields, in order.
@@ -52,18 +64,19 @@ impl RawObject {
 
     /// Sets a field to a string.
     pub(crate) fn set_text(&mut self, key: &str, text: String) {
-        self.put(key, Field::Text(text));
+        self.put(key, Field::Text(text.into()));
     }
 
-    /// Adds to a string field; one that is absent, null, or no string begins empty.
-    pub(crate) fn append_text(&mut self, key: &str, piece: &str) {
+    /// Adds `piece` to a string field, and gives what is new in it; one that is absent, null, or no string begins empty.
+    /// Nothing when the piece is no string, which changes nothing.
+    pub(crate) fn append_text(&mut self, key: &str, piece: &RawValue) -> Option<String> {
         if let Some(Field::Text(text)) = self.get_mut(key) {
-            text.push_str(piece);
-            return;
+            return text.grow(piece);
         }
-        let mut text = self.text(key).unwrap_or_default();
-        text.push_str(piece);
+        let mut text = self.raw(key).and_then(grown).unwrap_or_default();
+        let more = text.grow(piece)?;
         self.put(key, Field::Text(text));
+        Some(more)
     }
 
     /// Adds to a list field; one that is absent, null, or no list begins empty.
@@ -78,28 +91,36 @@ impl RawObject {
         self.put(key, Field::List(list));
     }
 
-    /// Takes in one more piece of a field whose meaning is not known: strings and lists grow, null says nothing,
-    /// anything else is set.
-    pub(crate) fn merge(&mut self, key: &str, piece: Box<RawValue>) {
-        let text = piece.get();
-        if text == "null" {
-            return;
+    /// Takes in one more piece of a field: strings and lists grow, null says nothing, anything else is set. Gives what is new
+    /// in a string.
+    pub(crate) fn merge(&mut self, key: &str, piece: Box<RawValue>) -> Option<String> {
+        let more = self.append_text(key, &piece);
+        if more.is_none() {
+            match serde_json::from_str::<Vec<Box<RawValue>>>(piece.get()) {
+                Ok(items) => self.append_items(key, items),
+                Err(_) => self.set_told(key, piece),
+            }
         }
-        if let Ok(piece) = serde_json::from_str::<String>(text) {
-            self.append_text(key, &piece);
-        } else if let Ok(items) = serde_json::from_str::<Vec<Box<RawValue>>>(text) {
-            self.append_items(key, items);
-        } else {
-            self.set(key, piece);
+        more
+    }
+
+    /// Sets a field to the whole of it; null says nothing.
+    pub(crate) fn set_told(&mut self, key: &str, raw: Box<RawValue>) {
+        if raw.get() != "null" {
+            self.set(key, raw);
         }
     }
 
     /// The fields, to be taken apart.
     pub(crate) fn into_raw_fields(self) -> impl Iterator<Item = (String, Box<RawValue>)> {
-        self.fields.into_iter().map(|(key, field)| {
-            let mut json = String::new();
-            field.write(&mut json);
-            (key, raw(json))
+        self.fields.into_iter().map(|(key, field)| match field {
+            // As it came: a half of a character in it may have its other half in the next piece.
+            Field::Raw(raw) => (key, raw),
+            grown @ (Field::Text(_) | Field::List(_)) => {
+                let mut json = String::new();
+                grown.write(&mut json);
+                (key, raw(json))
+            }
         })
     }
 
@@ -137,20 +158,26 @@ impl RawObject {
 impl Field {
     fn write(&self, json: &mut String) {
         match self {
-            Self::Raw(raw) => json.push_str(raw.get()),
-            Self::Text(text) => push_json_string(json, text),
+            Self::Raw(raw) => json.push_str(&mended(raw.get())),
+            Self::Text(text) => push_json_string(json, &text.text()),
             Self::List(items) => {
                 json.push('[');
                 for (n, item) in items.iter().enumerate() {
                     if n > 0 {
                         json.push(',');
                     }
-                    json.push_str(item.get());
+                    json.push_str(&mended(item.get()));
                 }
                 json.push(']');
             }
         }
     }
+}
+
+/// The string that `raw` is, to grow.
+fn grown(raw: &RawValue) -> Option<Grown> {
+    let mut text = Grown::default();
+    text.grow(raw).map(|_| text)
 }
 
 /// Appends `text` as a JSON string.
@@ -212,7 +239,7 @@ mod tests {
             block.merge("text", raw(piece.to_owned()));
         }
         block.merge("list", raw(r#"[{"x":2.50}]"#.to_owned()));
-        block.append_text("n", "t");
+        block.append_text("n", &raw("\"t\"".to_owned()));
         block.merge("new", raw("7".to_owned()));
         assert_eq!(
             block.to_raw().get(),

@@ -1,10 +1,11 @@
 //! What a log keeps of a reply or of an error, read back.
 
+use secrecy::SecretString;
 use serde_json::value::RawValue;
 
 use crate::anthropic::Blocks;
 use crate::raw_object::RawObject;
-use crate::{Error, Origin, Reply, Stop, Usage, Wire, chat_completions, responses};
+use crate::{Error, Origin, Reply, Stop, Usage, Wire, chat_completions, refusal, responses};
 
 /// What a log keeps of a reply.
 #[derive(Debug, Clone)]
@@ -28,14 +29,19 @@ impl Reply {
     /// [`Error::Protocol`] when `raw` is not in the form of its wire.
     pub fn recalled(kept: Kept) -> Result<Self, Error> {
         let Kept { origin, raw, stop, usage, model } = kept;
-        let odd = |error: serde_json::Error| Error::Protocol {
-            provider: origin.provider.clone(),
-            message: format!("a kept reply is no {} message: {error}", origin.wire.as_str()),
+        let odd = |error: serde_json::Error| {
+            let told = format!("a kept reply is no {} message: {error}", origin.wire.as_str());
+            let (provider, message) =
+                (origin.provider.clone(), refusal::told(&told, &SecretString::default()));
+            Error::Protocol { provider, message }
         };
         let object = || serde_json::from_str::<RawObject>(raw.get()).map_err(odd);
         let stop = Stop::recalled(&stop);
         let (parts, mut calls) = match origin.wire {
-            Wire::Responses => responses::said(serde_json::from_str(raw.get()).map_err(odd)?, &stop),
+            Wire::Responses => {
+                let items = serde_json::from_str(raw.get()).map_err(odd)?;
+                responses::said(items, &stop).map_err(|what| odd(serde::de::Error::custom(what)))?
+            }
             // What it was taken out of tells its wire.
             Wire::Carried => return Err(odd(serde::de::Error::custom("it was carried on"))),
             Wire::Anthropic | Wire::Scripted | Wire::Offline => {

@@ -4,14 +4,14 @@ use std::time::SystemTime;
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde_json::Value;
 
+use crate::halves::mended;
+use crate::stream::protocol;
 use crate::{Error, Served};
 
 /// What is told of an error's body, in bytes.
 const ERROR_TEXT_BYTES_MAX: usize = 1000;
-/// Statuses that asking again may mend; 529 is Anthropic's "overloaded".
-const TRANSIENT: [u16; 8] = [408, 409, 429, 500, 502, 503, 504, 529];
 /// Statuses that asking again never mends, whatever else the answer says.
 const FINAL: [u16; 6] = [400, 401, 403, 404, 413, 422];
 
@@ -68,6 +68,11 @@ pub(crate) fn of_answer(served: &Served, status: u16, headers: &HeaderMap, body:
     Error::Transient { provider, message, retry_after_ms: retry_after_ms(headers, SystemTime::now()) }
 }
 
+/// The error that the answer of whoever serves the model breaks the wire's rules. What is wrong may quote the answer.
+pub(crate) fn against_the_rules(served: &Served, what: &str) -> Error {
+    protocol(served.provider(), told(what, &served.key))
+}
+
 /// The error that a provider put into the middle of a reply.
 pub(crate) fn in_stream(served: &Served, data: &str) -> Error {
     let error = parse_error(data).unwrap_or_default();
@@ -92,7 +97,19 @@ fn may_be_asked_again(status: u16, headers: &HeaderMap) -> bool {
     match headers.get("x-should-retry").and_then(|value| value.to_str().ok()) {
         Some("true") => true,
         Some("false") => false,
-        Some(_) | None => TRANSIENT.contains(&status),
+        Some(_) | None => is_transient(status),
+    }
+}
+
+/// Whether asking again may mend `status`. OpenAI's and Anthropic's own clients ask again after every 5xx: Anthropic's 529,
+/// Cloudflare's 520 to 524, and what other gateways make up. A server that does not know the method or the version of HTTP
+/// learns neither while we wait.
+fn is_transient(status: u16) -> bool {
+    match status {
+        408 | 409 | 429 => true,
+        501 | 505 => false,
+        500..=599 => true,
+        _ => false,
     }
 }
 
@@ -187,24 +204,24 @@ impl Told {
     }
 }
 
-/// Reads `{"error":{"type","message","code"}}`, which all wires and most servers that speak them use, or `{"error":"…"}`.
+/// Reads `{"error":{"type","message","code"}}`, which all wires and most servers that speak them use, `{"error":"…"}`, or an
+/// object that says of itself that it is an error (Responses and vLLM).
 fn parse_error(body: &str) -> Option<Told> {
-    #[derive(Deserialize)]
-    struct Body {
-        error: Option<serde_json::Value>,
-    }
     // Some servers have begun a stream when they find that they cannot answer.
     let body = body
         .trim_start()
         .strip_prefix("data:")
         .map_or(body, |event| event.lines().next().unwrap_or_default());
-    let error = serde_json::from_str::<Body>(body).ok()?.error?;
+    let said: Value = serde_json::from_str(&mended(body)).ok()?;
+    let is_one = ["type", "object"].iter().any(|kind| said.get(kind).is_some_and(|kind| kind == "error"));
+    let error = said.get("error").filter(|error| !error.is_null()).or(is_one.then_some(&said))?;
     if let Some(message) = error.as_str() {
         return Some(Told::plain(message));
     }
-    let word = |key: &str| error.get(key).and_then(|value| value.as_str()).map(str::to_owned);
-    let code =
-        error.get("code").and_then(serde_json::Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    let word = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
+    // LiteLLM writes a status as text.
+    let number = |code: &Value| code.as_u64().or_else(|| code.as_str()?.trim().parse().ok());
+    let code = error.get("code").and_then(number).and_then(|code| u16::try_from(code).ok());
     Some(Told {
         message: word("message").unwrap_or_else(|| error.to_string()),
         words: ["type", "code"].into_iter().filter_map(word).collect(),

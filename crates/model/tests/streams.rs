@@ -34,6 +34,10 @@ async fn a_reply_is_the_same_however_its_stream_is_cut() {
     for (name, served, body) in streams() {
         let whole = read(&served, &body, body.len()).await;
         assert_eq!(whole.is_err(), name.ends_with("error") || name.ends_with("failed"), "{name}: {whole:?}");
+        if let Err(error) = &whole {
+            let told = error.to_string();
+            assert!(!told.contains("sk-key") && told.len() < 2000, "{name}: {told}");
+        }
         for length in 1..40 {
             let in_pieces = read(&served, &body, length).await;
             assert_eq!(format!("{in_pieces:?}"), format!("{whole:?}"), "{name} in pieces of {length}");

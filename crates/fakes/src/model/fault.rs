@@ -50,8 +50,20 @@ pub enum Garble {
     NotJson,
     /// There are events, fields and comments that nobody knows.
     Unknown,
+    /// Each piece has a field of text that nobody knows, always the same.
+    Repeats,
     /// One event has five megabytes.
     Oversized,
+    /// One comment has five megabytes.
+    OversizedComment,
+    /// Characters of two halves are cut between them, and come with two pieces.
+    Halves,
+    /// Of such characters only the first half comes.
+    HalfAlone,
+    /// An error stands in the middle, in none of the wire's forms.
+    BareError,
+    /// Nobody says why the model stopped.
+    NoReason,
     /// Each count of tokens is this.
     Counts(Value),
     /// No count of tokens is told.

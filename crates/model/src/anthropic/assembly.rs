@@ -1,12 +1,17 @@
 //! A reply of the Messages API, put together from its events.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::foreign::{INVALID_JSON, wrapped};
+use crate::foreign::{INVALID_JSON, is_object, wrapped};
+use crate::halves::Grown;
 use crate::raw_object::{RawObject, raw};
-use crate::stream::{Assembly, Progress, protocol, transient};
-use crate::{Delta, Error, Live, Origin, Part, Reply, Served, Stop, ToolCall, Usage, count, refusal};
+use crate::stream::{Assembly, Progress, transient};
+use crate::{Delta, Error, Live, Origin, Part, Reply, Served, Stop, ToolCall, Usage, bounds, count, refusal};
+
+/// Content blocks of one reply: the longest one on offer has 128,000 tokens, and a block is a thought, a text or a call.
+const BLOCKS_MAX: usize = 1024;
 
 /// A reply that is not whole yet.
 pub(super) struct Assembling<'a> {
@@ -23,23 +28,13 @@ pub(super) struct Assembling<'a> {
 struct Growing {
     block: RawObject,
     /// The pieces of a tool call's arguments.
-    arguments: String,
+    arguments: Grown,
     open: bool,
 }
 
 #[derive(Deserialize)]
-struct Event {
-    r#type: String,
-    index: Option<usize>,
-    content_block: Option<RawObject>,
-    delta: Option<RawObject>,
-    message: Option<Start>,
-    #[serde(default, deserialize_with = "count::told")]
-    usage: Option<WireUsage>,
-}
-
-#[derive(Deserialize)]
 struct Start {
+    #[serde(default, deserialize_with = "count::told")]
     model: Option<String>,
     #[serde(default, deserialize_with = "count::told")]
     usage: Option<WireUsage>,
@@ -86,10 +81,10 @@ impl<'a> Assembling<'a> {
         let count = self.blocks.len();
         let blocks = self.blocks.into_iter().enumerate().map(|(n, growing)| {
             let cut = stop == Stop::OutputLimit && n + 1 == count;
-            growing.finish(cut)
+            growing.finish(cut).map_err(|what| refusal::against_the_rules(self.served, what))
         });
-        let blocks = Blocks(blocks.collect());
-        Ok(blocks.into_reply(self.served.origin(), stop, usage, self.model))
+        let blocks = Blocks(blocks.collect::<Result<_, _>>()?);
+        bounds::checked(self.served, blocks.into_reply(self.served.origin(), stop, usage, self.model))
     }
 
     /// Takes in newer counts, and tells them.
@@ -117,8 +112,11 @@ impl<'a> Assembling<'a> {
     fn start_block(&mut self, index: Option<usize>, block: Option<RawObject>) -> Result<(), Error> {
         let block = block.filter(|_| index == Some(self.blocks.len()));
         let Some(block) = block else { return Err(self.protocol("a content block begins out of turn")) };
+        if self.blocks.len() >= BLOCKS_MAX {
+            return Err(self.protocol("the reply has too many content blocks"));
+        }
         tell(self.live, &block);
-        self.blocks.push(Growing { block, arguments: String::new(), open: true });
+        self.blocks.push(Growing { block, arguments: Grown::default(), open: true });
         Ok(())
     }
 
@@ -126,9 +124,7 @@ impl<'a> Assembling<'a> {
         let growing = index.and_then(|index| self.blocks.get_mut(index)).filter(|growing| growing.open);
         match (growing, delta) {
             (Some(growing), Some(delta)) => {
-                tell(self.live, &delta);
-                growing.take(delta);
-                Ok(())
+                growing.take(delta, self.live).map_err(|what| self.protocol(what))
             }
             (None, _) | (_, None) => Err(self.protocol("a piece belongs to no open content block")),
         }
@@ -142,89 +138,135 @@ impl<'a> Assembling<'a> {
         Ok(())
     }
 
-    fn protocol(&self, message: &str) -> Error {
-        protocol(self.served.provider(), message)
+    /// A field of an event of a known kind; nothing when it is absent.
+    fn field<T: DeserializeOwned>(&self, event: &RawObject, name: &str) -> Result<Option<T>, Error> {
+        event.read(name).map_err(|what| self.protocol(&what))
+    }
+
+    fn protocol(&self, what: &str) -> Error {
+        refusal::against_the_rules(self.served, what)
     }
 }
 
 impl Assembly for Assembling<'_> {
     fn take(&mut self, data: &str) -> Result<Progress, Error> {
-        let event: Event = serde_json::from_str(data)
-            .map_err(|error| self.protocol(&format!("an event is no JSON: {error}")))?;
-        match event.r#type.as_str() {
-            "message_start" => {
-                let Some(start) = event.message else {
+        let event: RawObject = serde_json::from_str(data)
+            .map_err(|error| self.protocol(&format!("an event is no JSON object: {error}")))?;
+        // The kind comes first: what an event of an unknown kind holds is nothing to us.
+        match event.text("type").as_deref() {
+            Some("message_start") => {
+                let Some(start) = self.field::<Start>(&event, "message")? else {
                     return Err(self.protocol("message_start has no message"));
                 };
                 self.model = start.model.unwrap_or_else(|| self.model.clone());
                 self.count(start.usage);
             }
-            "content_block_start" => self.start_block(event.index, event.content_block)?,
-            "content_block_delta" => self.grow_block(event.index, event.delta)?,
-            "content_block_stop" => self.stop_block(event.index)?,
-            "message_delta" => {
-                self.count(event.usage);
-                self.stop = event.delta.and_then(|delta| delta.text("stop_reason")).or(self.stop.take());
+            Some("content_block_start") => {
+                self.start_block(self.field(&event, "index")?, self.field(&event, "content_block")?)?;
             }
-            "message_stop" => {
+            Some("content_block_delta") => {
+                self.grow_block(self.field(&event, "index")?, self.field(&event, "delta")?)?;
+            }
+            Some("content_block_stop") => self.stop_block(self.field(&event, "index")?)?,
+            Some("message_delta") => {
+                self.count(event.read("usage").unwrap_or_default());
+                let delta: Option<RawObject> = self.field(&event, "delta")?;
+                self.stop = delta.and_then(|delta| delta.text("stop_reason")).or(self.stop.take());
+            }
+            Some("message_stop") => {
                 self.whole = true;
                 return Ok(Progress::Whole);
             }
-            "error" => return Err(refusal::in_stream(self.served, data)),
+            Some("error") => return Err(refusal::in_stream(self.served, data)),
             // `ping`, and what the API may add: new kinds of events are announced as harmless.
-            _ => {}
+            Some(_) => {}
+            None => {
+                let error = refusal::in_body(self.served, data);
+                return Err(error.unwrap_or_else(|| self.protocol("an event has no type")));
+            }
         }
         Ok(Progress::More)
     }
 }
 
 impl Growing {
-    fn take(&mut self, delta: RawObject) {
+    /// Takes in a piece, and lets `live` hear what stands for people in it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn take(&mut self, delta: RawObject, live: &dyn Live) -> Result<(), &'static str> {
         match delta.text("type").as_deref().unwrap_or_default() {
-            "text_delta" => self.block.append_text("text", &delta.text("text").unwrap_or_default()),
+            "text_delta" => {
+                if let Some(more) = said(&delta, "text", |piece| self.block.append_text("text", piece))? {
+                    live.hear(Delta::Text(&more));
+                }
+            }
             "thinking_delta" => {
-                self.block.append_text("thinking", &delta.text("thinking").unwrap_or_default())
+                let grow = |piece: &RawValue| self.block.append_text("thinking", piece);
+                if let Some(more) = said(&delta, "thinking", grow)? {
+                    live.hear(Delta::Thought(&more));
+                }
             }
             "signature_delta" => {
-                self.block.set_text("signature", delta.text("signature").unwrap_or_default())
+                self.block.set_text("signature", delta.text("signature").unwrap_or_default());
             }
-            "input_json_delta" => self.arguments.push_str(&delta.text("partial_json").unwrap_or_default()),
+            "input_json_delta" => {
+                said(&delta, "partial_json", |piece| self.arguments.grow(piece))?;
+            }
             "citations_delta" => {
                 let citation = delta.raw("citation").map(ToOwned::to_owned);
                 self.block.append_items("citations", citation.into_iter().collect());
             }
-            _ => delta
-                .into_raw_fields()
-                .filter(|(key, _)| key != "type")
-                .for_each(|(key, piece)| self.block.merge(&key, piece)),
+            _ => {
+                for (key, piece) in delta.into_raw_fields().filter(|(key, _)| key != "type") {
+                    self.block.merge(&key, piece);
+                }
+            }
         }
+        Ok(())
     }
 
     /// The whole block. A call that was `cut` before its first argument must not pass for one without arguments.
-    fn finish(mut self, cut: bool) -> RawObject {
-        let is_call = self.block.raw("input").is_some();
-        if !self.arguments.is_empty()
-            || (cut && is_call && self.block.raw("input").map(RawValue::get) == Some("{}"))
-        {
-            let input = match serde_json::from_str::<RawObject>(&self.arguments) {
-                Ok(_) => raw(self.arguments),
-                // The API takes nothing else back, and recommends this form.
-                Err(_) => wrapped(self.arguments).to_raw(),
-            };
-            self.block.set("input", input);
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn finish(mut self, cut: bool) -> Result<RawObject, &'static str> {
+        if !self.arguments.is_sound() {
+            return Err("half a character stands alone in the arguments of a call");
         }
-        self.block
+        let is_call = self.block.text("type").as_deref() == Some("tool_use");
+        let arguments = match self.block.raw("input").map(RawValue::get) {
+            _ if !self.arguments.is_empty() => self.arguments.text().into_owned(),
+            Some("{}") if cut => String::new(),
+            Some(given) if is_call => given.to_owned(),
+            Some(_) | None => return Ok(self.block),
+        };
+        // The API takes nothing else back, and recommends this form.
+        let input = if is_object(&arguments) { raw(arguments) } else { wrapped(arguments).to_raw() };
+        self.block.set("input", input);
+        Ok(self.block)
     }
 }
 
-/// Lets `live` hear what stands for people in a piece, or at the begin of a block.
-fn tell(live: &dyn Live, piece: &RawObject) {
-    let text = |key| piece.text(key).filter(|text| !text.is_empty());
-    match piece.text("type").as_deref().unwrap_or_default() {
-        "text" | "text_delta" => {
+/// What the text `key` of a piece makes grow, by `grow`; nothing when it is absent or makes nothing grow.
+fn said(
+    delta: &RawObject,
+    key: &str,
+    grow: impl FnOnce(&RawValue) -> Option<String>,
+) -> Result<Option<String>, &'static str> {
+    let Some(piece) = delta.raw(key).filter(|piece| piece.get() != "null") else { return Ok(None) };
+    let more = grow(piece).ok_or("a piece of a content block is no text")?;
+    Ok(Some(more).filter(|more| !more.is_empty()))
+}
+
+/// Lets `live` hear what stands for people at the begin of a block.
+fn tell(live: &dyn Live, block: &RawObject) {
+    let text = |key| block.text(key).filter(|text| !text.is_empty());
+    match block.text("type").as_deref().unwrap_or_default() {
+        "text" => {
             text("text").iter().for_each(|text| live.hear(Delta::Text(text)));
         }
-        "thinking" | "thinking_delta" => {
+        "thinking" => {
             text("thinking").iter().for_each(|thought| live.hear(Delta::Thought(thought)));
         }
         _ => {}

@@ -4,14 +4,17 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::details::{self, Details};
+use crate::halves::Grown;
 use crate::raw_object::RawObject;
-use crate::stream::{Assembly, Progress, protocol, transient};
-use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, count, refusal};
+use crate::stream::{Assembly, Progress, transient};
+use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, bounds, count, refusal};
 
 /// Calls of one reply; a server that counts further is broken, and would have us hold a gap for each missing one.
 const CALLS_MAX: usize = 256;
 /// Fields in which servers show what a model thought; no standard names one.
 const THOUGHTS: [&str; 2] = ["reasoning_content", "reasoning"];
+/// Fields of which each chunk has a piece. Of others a chunk has all: some servers repeat a name or a channel in every one.
+const PIECES: [&str; 4] = ["content", "refusal", "reasoning_content", "reasoning"];
 
 /// A reply that is not whole yet.
 pub(super) struct Assembling<'a> {
@@ -21,9 +24,12 @@ pub(super) struct Assembling<'a> {
     turn: usize,
     model: String,
     message: RawObject,
-    details: Details,
+    /// What comes in the fields of that kind.
+    details: [Details; details::FIELDS.len()],
     calls: Vec<Growing>,
     stop: Option<String>,
+    /// The server's last line has come.
+    done: bool,
     usage: Option<WireUsage>,
 }
 
@@ -32,18 +38,9 @@ struct Growing {
     index: Option<u64>,
     id: String,
     name: String,
-    arguments: String,
+    arguments: Grown,
     /// Fields that the protocol does not name; some servers want them back (`extra_content`).
     rest: RawObject,
-}
-
-#[derive(Deserialize)]
-struct Chunk {
-    model: Option<String>,
-    choices: Option<Vec<Choice>>,
-    #[serde(default, deserialize_with = "count::told")]
-    usage: Option<WireUsage>,
-    error: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -89,30 +86,40 @@ impl<'a> Assembling<'a> {
             turn,
             model: served.model().to_owned(),
             message,
-            details: Details::default(),
+            details: Default::default(),
             calls: Vec::new(),
             stop: None,
+            done: false,
             usage: None,
         }
     }
 
     /// The reply, when nothing of it is missing.
     pub(super) fn finish(mut self) -> Result<Reply, Error> {
-        let Some(word) = self.stop.take() else {
+        let Some(word) = self.stop.take().or_else(|| self.unsaid_stop()) else {
             return Err(transient(self.served.provider(), "the reply broke off before its end".to_owned()));
         };
         let stop = stop_of(&word, !self.calls.is_empty());
         let parts = parts(&self.message);
-        if let Some(details) = self.details.to_raw() {
-            self.message.set(details::FIELD, details);
+        for (field, details) in details::FIELDS.iter().zip(&self.details) {
+            if let Some(details) = details.to_raw() {
+                self.message.set(field, details);
+            }
         }
-        let mut calls = self.finish_calls(&stop);
+        let mut calls = self.finish_calls(&stop)?;
         if stop == Stop::Refused {
             // What was held back may be cut anywhere, also within a call.
             calls.clear();
         }
         let (usage, origin, raw) = (self.used(), self.served.origin(), self.message.to_raw());
-        Ok(Reply { origin, raw, parts, calls, stop, usage, model: self.model })
+        bounds::checked(self.served, Reply { origin, raw, parts, calls, stop, usage, model: self.model })
+    }
+
+    /// Why the model stopped when nobody said. A server that has said something and its last line may have had nothing more
+    /// to say; a call may want more of its arguments.
+    fn unsaid_stop(&self) -> Option<String> {
+        let says = self.message.text("content").is_some_and(|text| !text.trim().is_empty());
+        (self.done && self.calls.is_empty() && says).then(|| "stop".to_owned())
     }
 
     /// What the reply has used; nothing, at no known price, while the server has not said.
@@ -126,7 +133,7 @@ impl<'a> Assembling<'a> {
     }
 
     /// Puts the calls into the message, and gives them as such.
-    fn finish_calls(&mut self, stop: &Stop) -> Vec<ToolCall> {
+    fn finish_calls(&mut self, stop: &Stop) -> Result<Vec<ToolCall>, Error> {
         let empty = self.message.text("content").is_none_or(|text| text.is_empty());
         let listed =
             self.message.text("content").is_none() && self.message.keys().any(|key| key == "content");
@@ -142,20 +149,25 @@ impl<'a> Assembling<'a> {
             }
             // Some servers send nothing for "no arguments"; a call that was cut must not pass for one of those.
             let cut = *stop == Stop::OutputLimit && n + 1 == count;
-            if growing.arguments.trim().is_empty() && !cut {
-                growing.arguments = "{}".to_owned();
+            if !growing.arguments.is_sound() {
+                return Err(self.protocol("half a character stands alone in the arguments of a call"));
             }
-            raw_calls.push(growing.take_raw());
-            calls.push(ToolCall { id: growing.id, name: growing.name, arguments: growing.arguments });
+            let mut arguments = growing.arguments.text().into_owned();
+            if arguments.trim().is_empty() && !cut {
+                arguments = "{}".to_owned();
+            }
+            raw_calls.push(growing.take_raw(&arguments));
+            calls.push(ToolCall { id: growing.id, name: growing.name, arguments });
         }
         if count > 0 {
             self.message.append_items("tool_calls", raw_calls);
         }
-        calls
+        Ok(calls)
     }
 
     fn take_delta(&mut self, delta: RawObject) -> Result<(), Error> {
-        self.tell(&delta);
+        // Where a server shows a thought under two names, it is heard once.
+        let thought = THOUGHTS.into_iter().find(|key| delta.text(key).is_some_and(|text| !text.is_empty()));
         for (key, piece) in delta.into_raw_fields() {
             match key.as_str() {
                 "role" => {}
@@ -166,28 +178,30 @@ impl<'a> Assembling<'a> {
                         self.take_call(piece)?;
                     }
                 }
-                details::FIELD => match serde_json::from_str::<Vec<RawObject>>(piece.get()) {
-                    Ok(pieces) => {
-                        self.details.take(pieces);
-                        // Its place among the fields; what it is comes when all of it has come.
-                        self.message.set(details::FIELD, RawValue::NULL.to_owned());
+                field if PIECES.contains(&field) => {
+                    let more = self.message.merge(&key, piece).unwrap_or_default();
+                    if !more.is_empty() && field == "content" {
+                        self.live.hear(Delta::Text(&more));
+                    } else if !more.is_empty() && Some(field) == thought {
+                        self.live.hear(Delta::Thought(&more));
                     }
-                    Err(_) => self.message.merge(&key, piece),
-                },
-                _ => self.message.merge(&key, piece),
+                }
+                _ => self.take_whole(&key, piece),
             }
         }
         Ok(())
     }
 
-    /// Lets people hear what stands for them in `delta`.
-    fn tell(&self, delta: &RawObject) {
-        let said = |key: &&str| delta.text(key).filter(|text| !text.is_empty());
-        if let Some(thought) = THOUGHTS.iter().find_map(said) {
-            self.live.hear(Delta::Thought(&thought));
-        }
-        if let Some(text) = said(&"content") {
-            self.live.hear(Delta::Text(&text));
+    /// Takes in a field that comes whole, or as a list of details.
+    fn take_whole(&mut self, key: &str, piece: Box<RawValue>) {
+        let details = details::FIELDS.iter().zip(&mut self.details).find(|(field, _)| **field == key);
+        match (details, serde_json::from_str::<Vec<RawObject>>(piece.get())) {
+            (Some((_, details)), Ok(pieces)) => {
+                details.take(pieces);
+                // Its place among the fields; what it is comes when all of it has come.
+                self.message.set(key, RawValue::NULL.to_owned());
+            }
+            (Some(_) | None, _) => self.message.set_told(key, piece),
         }
     }
 
@@ -199,7 +213,7 @@ impl<'a> Assembling<'a> {
             return Err(self.protocol("the reply has too many tool calls"));
         }
         if place == self.calls.len() {
-            let (name, arguments, rest) = (String::new(), String::new(), RawObject::default());
+            let (name, arguments, rest) = (String::new(), Grown::default(), RawObject::default());
             self.calls.push(Growing { index, id: id.clone(), name, arguments, rest });
         }
         let Some(growing) = self.calls.get_mut(place) else { return Ok(()) };
@@ -209,8 +223,10 @@ impl<'a> Assembling<'a> {
         for (key, piece) in piece.into_raw_fields() {
             match key.as_str() {
                 "index" | "id" | "type" => {}
-                "function" => growing.take_function(&piece),
-                _ => growing.rest.merge(&key, piece),
+                "function" => growing
+                    .take_function(&piece)
+                    .map_err(|what| refusal::against_the_rules(self.served, what))?,
+                _ => growing.rest.set_told(&key, piece),
             }
         }
         Ok(())
@@ -232,31 +248,39 @@ impl<'a> Assembling<'a> {
         known.filter(|place| !other(place)).unwrap_or(next)
     }
 
-    fn protocol(&self, message: &str) -> Error {
-        protocol(self.served.provider(), message)
+    /// The choices of a chunk; none when it is something else, which servers may add.
+    fn choices(&self, chunk: &RawObject) -> Result<Vec<Choice>, Error> {
+        match chunk.read("choices") {
+            Ok(choices) => Ok(choices.unwrap_or_default()),
+            Err(_) if is_something_else(chunk) => Ok(Vec::new()),
+            Err(what) => Err(self.protocol(&what)),
+        }
+    }
+
+    fn protocol(&self, what: &str) -> Error {
+        refusal::against_the_rules(self.served, what)
     }
 }
 
 impl Assembly for Assembling<'_> {
     fn take(&mut self, data: &str) -> Result<Progress, Error> {
         if data.trim() == "[DONE]" {
-            // A server that has said everything but why it stopped had nothing more to say.
-            self.stop.get_or_insert_with(|| "stop".to_owned());
+            self.done = true;
             return Ok(Progress::Whole);
         }
-        let chunk: Chunk = serde_json::from_str(data)
-            .map_err(|error| self.protocol(&format!("a chunk is no JSON: {error}")))?;
-        if chunk.error.is_some() {
+        let chunk: RawObject = serde_json::from_str(data)
+            .map_err(|error| self.protocol(&format!("a chunk is no JSON object: {error}")))?;
+        if is_error(&chunk) {
             return Err(refusal::in_stream(self.served, data));
         }
-        if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
+        if let Some(model) = chunk.text("model").filter(|model| !model.is_empty()) {
             self.model = model;
         }
-        if chunk.usage.is_some() {
-            self.usage = chunk.usage;
+        if let Some(usage) = chunk.read("usage").unwrap_or_default() {
+            self.usage = Some(usage);
             self.live.hear(Delta::Used(self.used()));
         }
-        for choice in chunk.choices.unwrap_or_default().into_iter().filter(|choice| choice.index == 0) {
+        for choice in self.choices(&chunk)?.into_iter().filter(|choice| choice.index == 0) {
             if let Some(error) = choice.error {
                 let data = format!(r#"{{"error":{}}}"#, error.get());
                 return Err(refusal::in_stream(self.served, &data));
@@ -271,27 +295,37 @@ impl Assembly for Assembling<'_> {
 }
 
 impl Growing {
-    fn take_function(&mut self, piece: &RawValue) {
-        let Ok(piece) = serde_json::from_str::<RawObject>(piece.get()) else { return };
+    /// Takes in a piece.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn take_function(&mut self, piece: &RawValue) -> Result<(), &'static str> {
+        let piece: Option<RawObject> =
+            serde_json::from_str(piece.get()).map_err(|_| "the function of a call is no object")?;
+        let Some(piece) = piece else { return Ok(()) };
         // The name comes whole; some servers repeat it with every piece.
         if self.name.is_empty() {
             self.name = piece.text("name").unwrap_or_default();
         }
-        match piece.text("arguments") {
-            Some(text) => self.arguments.push_str(&text),
-            // Some servers send the arguments as the object that they should be the text of.
-            None => match piece.raw("arguments").map(RawValue::get) {
-                None | Some("null") => {}
-                Some(object) => self.arguments = object.to_owned(),
-            },
+        let Some(piece) = piece.raw("arguments").filter(|piece| piece.get() != "null") else {
+            return Ok(());
+        };
+        if self.arguments.grow(piece).is_some() {
+            return Ok(());
         }
+        // Some servers send the arguments as the object that they should be the text of.
+        if !self.arguments.is_empty() {
+            return Err("a piece of the arguments of a call is no text");
+        }
+        self.arguments = piece.get().to_owned().into();
+        Ok(())
     }
 
     /// The call as it is sent back.
-    fn take_raw(&mut self) -> Box<RawValue> {
+    fn take_raw(&mut self, arguments: &str) -> Box<RawValue> {
         let mut function = RawObject::default();
         function.set_text("name", self.name.clone());
-        function.set_text("arguments", self.arguments.clone());
+        function.set_text("arguments", arguments.to_owned());
         let mut call = RawObject::default();
         call.set_text("id", self.id.clone());
         call.set_text("type", "function".to_owned());
@@ -315,6 +349,18 @@ impl WireUsage {
         let usd = self.cost.filter(|usd| usd.is_finite() && *usd >= 0.0);
         Usage { input, output, cache_read, cache_write, usd }
     }
+}
+
+/// Whether this tells of an error, in any of the forms that are about.
+fn is_error(chunk: &RawObject) -> bool {
+    let says = |kind: &str| chunk.text(kind).as_deref() == Some("error");
+    chunk.raw("error").is_some_and(|error| error.get() != "null") || says("type") || says("object")
+}
+
+/// Whether this says of itself that it is no chunk.
+fn is_something_else(chunk: &RawObject) -> bool {
+    chunk.text("type").is_some()
+        || chunk.text("object").is_some_and(|object| !object.contains("chat.completion"))
 }
 
 /// What a whole message says and thinks.

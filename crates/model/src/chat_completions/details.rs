@@ -1,13 +1,13 @@
-//! What a model thought as OpenRouter streams it: a list of items, of which each arrives in pieces.
+//! What a model thought as OpenRouter and LiteLLM stream it: a list of items, of which each arrives in pieces.
 
 use serde_json::value::RawValue;
 
 use crate::raw_object::{RawObject, raw};
 
-/// The field of a message and of its pieces.
-pub(super) const FIELD: &str = "reasoning_details";
+/// The fields of a message and of its pieces: OpenRouter's, and LiteLLM's for Claude.
+pub(super) const FIELDS: [&str; 2] = ["reasoning_details", "thinking_blocks"];
 /// The fields of an item that grow; all others come whole.
-const GROWING: [&str; 2] = ["text", "summary"];
+const GROWING: [&str; 3] = ["text", "summary", "thinking"];
 
 /// The items so far. They are sent back as whole ones: a signature is for the whole text and stands beside it.
 #[derive(Debug, Default)]
@@ -40,7 +40,12 @@ impl Details {
 /// Whether `piece` is more of `item`. What is encrypted always comes whole.
 fn goes_on(item: &RawObject, piece: &RawObject) -> bool {
     let same = |key: &str| item.raw(key).map(RawValue::get) == piece.raw(key).map(RawValue::get);
-    let grows = matches!(piece.text("type").as_deref(), Some("reasoning.text" | "reasoning.summary"));
+    let grows = match piece.text("type").as_deref() {
+        Some("reasoning.text" | "reasoning.summary") => true,
+        // Nothing but its signature ends one of these.
+        Some("thinking") => item.text("signature").is_none_or(|signature| signature.is_empty()),
+        Some(_) | None => false,
+    };
     // An id may come with one of the pieces only.
     let other_id = item.text("id").zip(piece.text("id")).is_some_and(|(item, piece)| item != piece);
     grows && same("type") && same("index") && !other_id
@@ -50,8 +55,8 @@ fn grow(item: &mut RawObject, piece: RawObject) {
     for (key, value) in piece.into_raw_fields() {
         if GROWING.contains(&key.as_str()) {
             item.merge(&key, value);
-        } else if value.get() != "null" {
-            item.set(&key, value);
+        } else {
+            item.set_told(&key, value);
         }
     }
 }
@@ -79,6 +84,25 @@ mod tests {
             whole,
             r#"[{"type":"reasoning.text","text":"Hm","signature":"s","format":"f","index":0}]"#
         );
+    }
+
+    #[test]
+    fn the_signature_of_a_block_ends_it() {
+        let whole = put_together(&[
+            r#"[{"type":"thinking","thinking":"H","signature":null}]"#,
+            r#"[{"type":"thinking","thinking":"m"}]"#,
+            r#"[{"type":"thinking","thinking":"","signature":"s"}]"#,
+            r#"[{"type":"redacted_thinking","data":"x"}]"#,
+            r#"[{"type":"thinking","thinking":"So","signature":"t"}]"#,
+            r#"[{"type":"thinking","thinking":"it","signature":""}]"#,
+        ]);
+        let blocks = [
+            r#"{"type":"thinking","thinking":"Hm","signature":"s"}"#,
+            r#"{"type":"redacted_thinking","data":"x"}"#,
+            r#"{"type":"thinking","thinking":"So","signature":"t"}"#,
+            r#"{"type":"thinking","thinking":"it","signature":""}"#,
+        ];
+        assert_eq!(whole, format!("[{}]", blocks.join(",")));
     }
 
     #[test]

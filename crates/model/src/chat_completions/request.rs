@@ -1,13 +1,32 @@
 //! A conversation as a request of the Chat Completions API.
 
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
 use crate::foreign;
 use crate::history::{Encoded, MARK, Placed};
-use crate::raw_object::{RawObject, push_json_string};
+use crate::raw_object::{RawObject, push_json_string, raw};
 use crate::vendors::UsageTold;
 use crate::{Caches, Conversation, Error, Message, Origin, Reply, Served, Stop};
 
 /// What stands for a text of nothing: some servers refuse empty texts.
 const NOTHING: &str = "(nothing)";
+/// The fields of a reply that its server takes back: those of the wire, and thoughts under the names that DeepSeek, Kimi,
+/// OpenRouter and Gemini document. Servers send others (`channel`, `name`, `annotations`), and Groq, OpenAI and Mistral
+/// refuse those with the next request.
+const TAKEN_BACK: [&str; 8] = [
+    "role",
+    "content",
+    "refusal",
+    "tool_calls",
+    "reasoning_content",
+    "reasoning",
+    "reasoning_details",
+    "extra_content",
+];
+/// The same of a call; Gemini's signature of a thought stands in the last one.
+const TAKEN_BACK_OF_CALLS: [&str; 4] = ["id", "type", "function", "extra_content"];
 
 /// Everything before the first message of the history, in an order that never changes.
 pub(super) fn head(served: &Served, caches: Caches, conversation: &Conversation) -> String {
@@ -54,7 +73,12 @@ pub(super) fn tail(served: &Served, output_tokens_max: Option<u32>) -> String {
 }
 
 /// A message as it stays for the rest of the conversation with `own`; none for a reply that cannot be sent back.
-pub(super) fn message(placed: Placed<'_>, caches: Caches, own: &Origin) -> Result<Vec<Encoded>, Error> {
+pub(super) fn message(
+    placed: Placed<'_>,
+    caches: Caches,
+    own: &Origin,
+    served: &Served,
+) -> Result<Vec<Encoded>, Error> {
     let marked = caches == Caches::Marks;
     match placed.message {
         Message::User(text) => {
@@ -67,7 +91,7 @@ pub(super) fn message(placed: Placed<'_>, caches: Caches, own: &Origin) -> Resul
             }
             Ok(vec![Encoded { json, mark_at }])
         }
-        Message::Assistant(reply) if reply.origin == *own => assistant(reply),
+        Message::Assistant(reply) if reply.origin == *own => assistant(reply, served),
         Message::Assistant(reply) => Ok(rewritten(reply, placed.replies)),
         Message::Results(results) => Ok(results
             .iter()
@@ -125,8 +149,8 @@ fn push_parts(json: &mut String, role: &str, text: &str) -> usize {
     mark_at
 }
 
-/// The reply exactly as it came; left out when it says nothing, which servers refuse to take back.
-fn assistant(reply: &Reply) -> Result<Vec<Encoded>, Error> {
+/// The reply as it came, as far as its server takes it back; left out when it says nothing, which servers refuse.
+fn assistant(reply: &Reply, served: &Served) -> Result<Vec<Encoded>, Error> {
     // Nothing answers the calls of a reply that was held back.
     if reply.stop == Stop::Refused {
         return Ok(Vec::new());
@@ -138,7 +162,44 @@ fn assistant(reply: &Reply) -> Result<Vec<Encoded>, Error> {
     if says_nothing {
         return Ok(Vec::new());
     }
-    Ok(vec![Encoded { json: reply.raw.get().to_owned(), mark_at: None }])
+    let json = taken_back(&reply.raw, &TAKEN_BACK, served).map_err(spoiled)?;
+    let Some(calls) = message.raw("tool_calls").filter(|calls| calls.get().starts_with('[')) else {
+        return Ok(vec![Encoded { json: json.get().to_owned(), mark_at: None }]);
+    };
+    let calls: Vec<&RawValue> = serde_json::from_str(calls.get()).map_err(spoiled)?;
+    let calls: Vec<Cow<'_, RawValue>> = calls
+        .into_iter()
+        .map(|call| taken_back(call, &TAKEN_BACK_OF_CALLS, served))
+        .collect::<Result<_, _>>()
+        .map_err(spoiled)?;
+    let json = match calls.iter().all(|call| matches!(call, Cow::Borrowed(_))) {
+        true => json.get().to_owned(),
+        false => {
+            let mut message: RawObject = serde_json::from_str(json.get()).map_err(spoiled)?;
+            let calls: Vec<&str> = calls.iter().map(|call| call.get()).collect();
+            message.set("tool_calls", raw(format!("[{}]", calls.join(","))));
+            message.to_raw().get().to_owned()
+        }
+    };
+    Ok(vec![Encoded { json, mark_at: None }])
+}
+
+/// `object` without the fields that the server does not take back; the very same bytes where it has none of those.
+fn taken_back<'o>(
+    object: &'o RawValue,
+    usual: &[&str],
+    served: &Served,
+) -> Result<Cow<'o, RawValue>, serde_json::Error> {
+    let fields: RawObject = serde_json::from_str(object.get())?;
+    let is_taken = |field: &str| usual.contains(&field) || served.takes_back(field);
+    if fields.keys().all(is_taken) {
+        return Ok(Cow::Borrowed(object));
+    }
+    let mut taken = RawObject::default();
+    for (field, value) in fields.into_raw_fields().filter(|(field, _)| is_taken(field)) {
+        taken.set(&field, value);
+    }
+    Ok(Cow::Owned(taken.to_raw()))
 }
 
 /// A reply that somebody else wrote, as this wire writes one; none when it says nothing.

@@ -97,6 +97,35 @@ fn replies_that_servers_would_not_take_back_are_left_out() {
 }
 
 #[test]
+fn a_reply_goes_back_without_the_fields_that_its_server_refuses() {
+    let said = |fields: &str, call: &str| {
+        format!(
+            r#"{{"role":"assistant"{fields},"content":"x", "tool_calls":[{{"id":"c","type":"function","function":{{"name":"n","arguments":"{{}}","y":1.0}}{call}}}]}}"#
+        )
+    };
+    let sent = |served: &Served, came: String| {
+        let mut conversation = conversation();
+        let Message::Assistant(reply) = reply(&came, 1, Stop::Tools) else { unreachable!() };
+        conversation.push(Message::Assistant(Reply { origin: served.origin(), ..reply }));
+        encoded(&ChatCompletions::new(served).unwrap(), &conversation)
+    };
+    let thoughts = r#","reasoning_content":"h","reasoning":"h","reasoning_details":[1.0],"extra_content":{"google":1.0}"#;
+    let signed = r#","extra_content":{"google":{"thought_signature":"s=="}}"#;
+    // What is documented goes back as the bytes that came.
+    let whole = said(thoughts, signed);
+    assert!(sent(&served("openai"), whole.clone()).contains(&whole));
+    // Groq's gpt-oss says its channel, MiniMax its name; LiteLLM wants the signed thoughts of Claude back.
+    let blocks = r#","thinking_blocks":[{"type":"thinking"}]"#;
+    let came = said(&format!(r#"{thoughts},"channel":"final","name":"MiniMax AI"{blocks}"#), r#","index":0"#);
+    let (plain, of_litellm) = (said(thoughts, ""), said(&format!("{thoughts}{blocks}"), ""));
+    let compact = |text: &str| text.replace(", \"tool_calls\"", ",\"tool_calls\"");
+    assert!(sent(&served("openai"), came.clone()).contains(&compact(&plain)));
+    assert!(sent(&litellm(), came).contains(&compact(&of_litellm)));
+    let only_call = said("", r#","index":0"#);
+    assert!(sent(&served("openai"), only_call).contains(&compact(&said("", ""))));
+}
+
+#[test]
 fn caches_that_want_to_be_asked_are_asked() {
     let claude = |vendor| ChatCompletions::new(&ours(vendor, "anthropic/claude-opus-4.8")).unwrap();
     let body: Value = serde_json::from_str(&encoded(&claude("openrouter"), &conversation())).unwrap();

@@ -33,17 +33,17 @@ fn the_wait_is_read_in_all_its_forms() {
 #[test]
 fn statuses_say_whether_asking_again_helps() {
     let none = headers(&[]);
-    for status in TRANSIENT {
+    for status in [408, 409, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529, 599] {
         assert!(may_be_asked_again(status, &none), "{status}");
         assert!(!may_be_asked_again(status, &headers(&[("x-should-retry", "false")])), "{status}");
     }
     for status in FINAL {
         assert!(!may_be_asked_again(status, &headers(&[("x-should-retry", "true")])), "{status}");
     }
-    for status in [301, 402, 405, 418, 501] {
+    for status in [301, 402, 405, 418, 501, 505, 600] {
         assert!(!may_be_asked_again(status, &none), "{status}");
     }
-    assert!(may_be_asked_again(520, &headers(&[("x-should-retry", "true")])));
+    assert!(may_be_asked_again(501, &headers(&[("x-should-retry", "true")])));
 }
 
 #[test]
@@ -154,4 +154,36 @@ fn a_full_context_is_told_from_other_refusals_in_every_provider_s_words() {
     assert!(matches!(in_stream(&served, failed), Error::ContextFull { .. }));
     let limited = r#"{"error":{"type":"tokens","message":"Rate limit reached on tokens per min (TPM): Limit 30000, Used 29000."}}"#;
     assert!(matches!(of_answer(&served, 429, &headers(&[]), limited), Error::Transient { .. }));
+}
+
+#[test]
+fn a_status_may_be_written_as_text() {
+    let served = ours("mistral", "m");
+    for body in [
+        r#"{"error":{"message":"no","type":"auth_error","param":"None","code":"401"}}"#,
+        r#"{"object":"error","message":"no","type":"AuthenticationError","param":null,"code":401}"#,
+    ] {
+        for refused in [in_stream(&served, body), in_body(&served, body).unwrap()] {
+            assert!(
+                matches!(&refused, Error::Key { status: 401, variable: Some(name), .. } if name == "MISTRAL_API_KEY"),
+                "{body}: {refused:?}"
+            );
+        }
+    }
+    let error =
+        |code: &str| in_stream(&served, &format!(r#"{{"error":{{"message":"no","code":"{code}"}}}}"#));
+    assert!(matches!(error("400"), Error::Refused { status: 400, .. }));
+    for code in ["429", "503", "1302", "-1", "401x", "99999", ""] {
+        assert!(matches!(error(code), Error::Transient { .. }), "{code}");
+    }
+}
+
+#[test]
+fn an_error_may_stand_by_itself_and_hold_half_a_character() {
+    let served = ours("mistral", "m");
+    let shown = in_stream(&served, r#"{"type":"error","message":"Overloaded"}"#);
+    assert_eq!(shown.to_string(), "mistral is not answering: Overloaded");
+    let shown = in_stream(&served, r#"{"error":{"code":401,"message":"no \ud83d"}}"#);
+    assert_eq!(shown.to_string(), "mistral refused the API key (401): no \u{fffd}");
+    assert!(in_body(&served, r#"{"object":"whole","message":"no error"}"#).is_none());
 }

@@ -1,11 +1,15 @@
 //! A reply of the Responses API, put together from its events.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::halves::{Grown, Joint, mended};
 use crate::raw_object::{RawObject, raw};
-use crate::stream::{Assembly, Progress, protocol, transient};
-use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, count, refusal};
+use crate::stream::{Assembly, Progress, transient};
+use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, bounds, count, refusal};
 
 /// Items of one reply; a server that counts further is broken, and would have us hold a gap for each missing one.
 const ITEMS_MAX: usize = 1024;
@@ -18,17 +22,9 @@ pub(super) struct Assembling<'a> {
     turn: usize,
     /// The items that are whole, each at its place.
     items: Vec<Option<Box<RawValue>>>,
+    /// What people hear arrives in pieces.
+    heard: Joint,
     end: Option<Response>,
-}
-
-#[derive(Deserialize)]
-struct Event {
-    r#type: String,
-    output_index: Option<usize>,
-    item: Option<Box<RawValue>>,
-    delta: Option<Box<RawValue>>,
-    response: Option<Response>,
-    error: Option<Box<RawValue>>,
 }
 
 /// The response as the last event tells it.
@@ -39,7 +35,6 @@ struct Response {
     output: Option<Vec<Box<RawValue>>>,
     #[serde(default, deserialize_with = "count::told")]
     usage: Option<WireUsage>,
-    error: Option<Box<RawValue>>,
     incomplete_details: Option<Incomplete>,
 }
 
@@ -68,7 +63,7 @@ struct InputDetails {
 
 impl<'a> Assembling<'a> {
     pub(super) fn new(served: &'a Served, live: &'a dyn Live, turn: usize) -> Self {
-        Self { served, live, turn, items: Vec::new(), end: None }
+        Self { served, live, turn, items: Vec::new(), heard: Joint::default(), end: None }
     }
 
     /// The reply, when nothing of it is missing.
@@ -92,7 +87,8 @@ impl<'a> Assembling<'a> {
                 let cut = stop == Stop::OutputLimit && n + 1 == count;
                 said.take(item, &format!("call_{}_{n}", self.turn), cut)
             })
-            .collect();
+            .collect::<Result<_, _>>()
+            .map_err(|what| self.protocol(what))?;
         let stop = if stop == Stop::Finished { said.stop() } else { stop };
         if stop == Stop::Refused {
             // What was held back may be cut anywhere, also within a call.
@@ -106,7 +102,8 @@ impl<'a> Assembling<'a> {
             usage.usd = self.served.usd(&model, &usage);
         }
         let (origin, raw) = (self.served.origin(), list(&items));
-        Ok(Reply { origin, raw, parts: said.parts, calls: said.calls, stop, usage, model })
+        let reply = Reply { origin, raw, parts: said.parts, calls: said.calls, stop, usage, model };
+        bounds::checked(self.served, reply)
     }
 
     fn keep(&mut self, index: Option<usize>, item: Option<Box<RawValue>>) -> Result<(), Error> {
@@ -130,21 +127,21 @@ impl<'a> Assembling<'a> {
         }
     }
 
-    fn hear(&self, delta: Option<&RawValue>, of: fn(&str) -> Delta<'_>) {
-        let text =
-            delta.and_then(|delta| serde_json::from_str::<String>(delta.get()).ok()).unwrap_or_default();
-        if !text.is_empty() {
+    /// Lets people hear a piece. What it is a piece of comes whole in the end.
+    fn hear(&mut self, event: &RawObject, of: fn(&str) -> Delta<'_>) {
+        let text = event.raw("delta").and_then(|delta| self.heard.join(delta));
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.live.hear(of(&text));
         }
     }
 
-    fn failed(&self, error: Option<&RawValue>) -> Error {
-        let error = error.map_or("{}", RawValue::get);
-        refusal::in_stream(self.served, &format!(r#"{{"error":{error}}}"#))
+    /// A field of an event of a known kind; nothing when it is absent.
+    fn field<T: DeserializeOwned>(&self, event: &RawObject, name: &str) -> Result<Option<T>, Error> {
+        event.read(name).map_err(|what| self.protocol(&what))
     }
 
-    fn protocol(&self, message: &str) -> Error {
-        protocol(self.served.provider(), message)
+    fn protocol(&self, what: &str) -> Error {
+        refusal::against_the_rules(self.served, what)
     }
 }
 
@@ -154,52 +151,63 @@ impl Assembly for Assembling<'_> {
         if data.trim() == "[DONE]" {
             return Ok(Progress::Whole);
         }
-        let event: Event = serde_json::from_str(data)
-            .map_err(|error| self.protocol(&format!("an event is no JSON: {error}")))?;
-        match event.r#type.as_str() {
-            "response.output_item.added" => {
-                let Some(index) = event.output_index.filter(|index| *index < ITEMS_MAX) else {
+        let event: RawObject = serde_json::from_str(data)
+            .map_err(|error| self.protocol(&format!("an event is no JSON object: {error}")))?;
+        // The kind comes first: what an event of an unknown kind holds is nothing to us.
+        match event.text("type").as_deref() {
+            Some("response.output_item.added") => {
+                let index: Option<usize> = self.field(&event, "output_index")?;
+                let Some(index) = index.filter(|index| *index < ITEMS_MAX) else {
                     return Err(self.protocol("an item begins without its place, or too far on"));
                 };
                 self.make_place(index);
             }
-            "response.output_item.done" => self.keep(event.output_index, event.item)?,
-            "response.output_text.delta" | "response.refusal.delta" => {
-                self.hear(event.delta.as_deref(), |text| Delta::Text(text));
+            Some("response.output_item.done") => {
+                self.keep(self.field(&event, "output_index")?, self.field(&event, "item")?)?;
             }
-            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                self.hear(event.delta.as_deref(), |text| Delta::Thought(text));
+            Some("response.output_text.delta" | "response.refusal.delta") => {
+                self.hear(&event, |text| Delta::Text(text));
             }
-            "response.completed" | "response.incomplete" => {
-                let Some(response) = event.response else {
+            Some("response.reasoning_summary_text.delta" | "response.reasoning_text.delta") => {
+                self.hear(&event, |text| Delta::Thought(text));
+            }
+            Some("response.completed" | "response.incomplete") => {
+                let Some(response) = self.field(&event, "response")? else {
                     return Err(self.protocol("the last event has no response"));
                 };
                 self.end = Some(response);
                 return Ok(Progress::Whole);
             }
-            "response.failed" => {
-                let error = event.response.and_then(|response| response.error);
-                return Err(self.failed(error.as_deref()));
+            Some("response.failed") => {
+                let response: RawObject = self.field(&event, "response")?.unwrap_or_default();
+                let error = response.raw("error").map_or("{}", RawValue::get);
+                return Err(refusal::in_stream(self.served, &format!(r#"{{"error":{error}}}"#)));
             }
-            "error" => {
-                // The error itself has these fields; proxies put it into a field of its own.
-                let flat = serde_json::from_str::<Box<RawValue>>(data).ok();
-                return Err(self.failed(event.error.as_deref().or(flat.as_deref())));
-            }
+            Some("error") => return Err(refusal::in_stream(self.served, data)),
             // The beginning, what the items above hold as well, and what the API may add.
-            _ => {}
+            Some(_) => {}
+            None => {
+                let error = refusal::in_body(self.served, data);
+                return Err(error.unwrap_or_else(|| self.protocol("an event has no type")));
+            }
         }
         Ok(Progress::More)
     }
 }
 
 /// What the items of a whole reply say and call, when it stopped like this.
-pub(crate) fn said(items: Vec<Box<RawValue>>, stop: &Stop) -> (Vec<Part>, Vec<ToolCall>) {
+///
+/// # Errors
+/// What is wrong with one.
+pub(crate) fn said(
+    items: Vec<Box<RawValue>>,
+    stop: &Stop,
+) -> Result<(Vec<Part>, Vec<ToolCall>), &'static str> {
     let (mut said, count) = (Said::default(), items.len());
     for (n, item) in items.into_iter().enumerate() {
-        said.take(item, "", *stop == Stop::OutputLimit && n + 1 == count);
+        said.take(item, "", *stop == Stop::OutputLimit && n + 1 == count)?;
     }
-    (said.parts, said.calls)
+    Ok((said.parts, said.calls))
 }
 
 /// What the items of a reply say.
@@ -224,8 +232,11 @@ impl Said {
 
     /// Takes in one item, and gives it as it is sent back: unchanged, but for a call without an id, which gets `id`. A call
     /// that was `cut` before its first argument must not pass for one without arguments.
-    fn take(&mut self, item: Box<RawValue>, id: &str, cut: bool) -> Box<RawValue> {
-        let Ok(mut object) = serde_json::from_str::<RawObject>(item.get()) else { return item };
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn take(&mut self, item: Box<RawValue>, id: &str, cut: bool) -> Result<Box<RawValue>, &'static str> {
+        let Ok(mut object) = serde_json::from_str::<RawObject>(item.get()) else { return Ok(item) };
         match object.text("type").as_deref().unwrap_or_default() {
             "message" => {
                 for (kind, text) in texts(object.raw("content")) {
@@ -243,7 +254,7 @@ impl Said {
                 let nameless = given.is_none();
                 let call_id = given.or_else(|| object.text("id").filter(|id| !id.is_empty()));
                 let call_id = call_id.unwrap_or_else(|| id.to_owned());
-                let mut arguments = object.text("arguments").unwrap_or_default();
+                let mut arguments = arguments(&object)?;
                 if arguments.trim().is_empty() && !cut {
                     arguments = "{}".to_owned();
                 }
@@ -251,13 +262,30 @@ impl Said {
                 self.calls.push(ToolCall { id: call_id.clone(), name, arguments });
                 if nameless {
                     object.set_text("call_id", call_id);
-                    return object.to_raw();
+                    return Ok(object.to_raw());
                 }
             }
             _ => {}
         }
-        item
+        Ok(item)
     }
+}
+
+/// The arguments of a call; empty when there are none.
+fn arguments(call: &RawObject) -> Result<String, &'static str> {
+    let Some(given) = call.raw("arguments").filter(|given| given.get() != "null") else {
+        return Ok(String::new());
+    };
+    // Some servers send the arguments as the object that they should be the text of.
+    if given.get().starts_with('{') && matches!(mended(given.get()), Cow::Borrowed(_)) {
+        return Ok(given.get().to_owned());
+    }
+    let mut arguments = Grown::default();
+    arguments.grow(given).ok_or("the arguments of a call are no text")?;
+    if !arguments.is_sound() {
+        return Err("half a character stands alone in the arguments of a call");
+    }
+    Ok(arguments.text().into_owned())
 }
 
 /// The texts in a list of parts, each with its kind; blank ones are none.
@@ -271,9 +299,10 @@ fn texts(parts: Option<&RawValue>) -> Vec<(String, String)> {
     parts.into_iter().filter_map(text).collect()
 }
 
-/// The items as one list, byte for byte with commas between them.
+/// The items as one list, byte for byte with commas between them, but for halves of characters that stand alone: nobody
+/// takes those back.
 fn list(items: &[Box<RawValue>]) -> Box<RawValue> {
-    let items: Vec<&str> = items.iter().map(|item| item.get()).collect();
+    let items: Vec<_> = items.iter().map(|item| mended(item.get())).collect();
     raw(format!("[{}]", items.join(",")))
 }
 

@@ -247,6 +247,11 @@ impl Served {
         }
     }
 
+    /// Whether the server wants a field of a reply, or of a call in it, back that the wire does not name.
+    pub(crate) fn takes_back(&self, field: &str) -> bool {
+        self.vendor.row.takes_back.iter().flatten().any(|name| name.as_str() == field)
+    }
+
     /// What `usage` of a reply costs that `answered` gave, in US dollars; nothing when no price is known.
     pub(crate) fn usd(&self, answered: &str, usage: &Usage) -> Option<f64> {
         let price = self.vendor.facts(answered).price.or_else(|| self.facts().price);

@@ -52,6 +52,13 @@ checked_text! {
 }
 
 checked_text! {
+    /// A field of a message.
+    FieldName,
+    |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'),
+    "the name of a field: letters, digits, `_` and `-`"
+}
+
+checked_text! {
     /// A day.
     Day,
     is_day,

@@ -5,7 +5,7 @@ use fakes::model::Fault;
 use crate::case::{Case, SAYS, case, try_all};
 
 /// Only Messages tells at the begin what the prompt comes to.
-const AGAIN: [&str; 3] = ["asks again; counts 81 tokens lost", "asks again", "asks again"];
+pub(crate) const AGAIN: [&str; 3] = ["asks again; counts 81 tokens lost", "asks again", "asks again"];
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![

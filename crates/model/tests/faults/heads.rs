@@ -57,8 +57,9 @@ fn busy() -> Vec<Case> {
             "gives up: refused (503), the next model",
         ),
         case("504", with(504, &[]), "asks again"),
-        case("520, `x-should-retry: true`", with(520, &[("x-should-retry", "true")]), "asks again"),
-        case("520", with(520, &[]), "gives up: refused (520), the next model"),
+        case("501, `x-should-retry: true`", with(501, &[("x-should-retry", "true")]), "asks again"),
+        case("520", with(520, &[]), "asks again"),
+        case("524 with a web page", instead(524, "text/html", PAGE), "asks again"),
         case("529", with(529, &[]), "asks again"),
         case("529 on and on", with(529, &[]), "asks 8 times, then gives up, the next model after 3")
             .on_and_on(),
@@ -95,6 +96,7 @@ fn refusals() -> Vec<Case> {
         case("402", with(402, &[]), "gives up: quota spent (402), the next model"),
         case("404", with(404, &[]), "gives up: model unknown (404), the next model"),
         case("405", with(405, &[]), "gives up: refused (405), the next model"),
+        case("501", with(501, &[]), "gives up: refused (501), the next model"),
         case(
             "a redirect",
             Fault::Instead {
@@ -112,6 +114,8 @@ fn no_replies() -> Vec<Case> {
     let whole = r#"{"id":"x","object":"whole","choices":[],"content":[],"output":[]}"#;
     let hidden = r#"{"error":{"message":"The model is overloaded","type":"server_error","code":503}}"#;
     let key = r#"{"error":{"message":"No auth credentials found","code":401}}"#;
+    let told =
+        r#"{"error":{"message":"No api key passed in.","type":"auth_error","param":"None","code":"401"}}"#;
     vec![
         case("200 with a web page", instead(200, "text/html", PAGE), "asks again, or the next model at once"),
         case(
@@ -127,6 +131,16 @@ fn no_replies() -> Vec<Case> {
         ),
         case("200 with an error in JSON", instead(200, "application/json", hidden), "asks again"),
         case("200 with a refused key in JSON", instead(200, "application/json", key), "").each([
+            "gives up: key refused (401), names `ANTHROPIC_API_KEY`, the next model",
+            "gives up: key refused (401), names `OPENAI_API_KEY`, the next model",
+            "gives up: key refused (401), names `OPENAI_API_KEY`, the next model",
+        ]),
+        case(
+            "200 with a refused key in JSON, its status as text",
+            instead(200, "application/json", told),
+            "",
+        )
+        .each([
             "gives up: key refused (401), names `ANTHROPIC_API_KEY`, the next model",
             "gives up: key refused (401), names `OPENAI_API_KEY`, the next model",
             "gives up: key refused (401), names `OPENAI_API_KEY`, the next model",

@@ -181,3 +181,120 @@ fn an_error_in_the_stream_keeps_its_class_and_loses_the_key() {
     assert!(matches!(read(&event("invalid_request_error"), &[]), Err(Error::Refused { .. })));
     assert!(matches!(read(&event("authentication_error"), &[]), Err(Error::Key { .. })));
 }
+
+/// The events of a reply with one block that begins as `begin` and grows by `deltas`.
+fn block(begin: &str, deltas: &[&str]) -> String {
+    let mut body =
+        format!("data: {{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{begin}}}\n\n");
+    for delta in deltas {
+        body += &format!("data: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{delta}}}\n\n");
+    }
+    body + "data: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
+        + "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"}}\n\n"
+}
+
+const TEXT: &str = r#"{"type":"text","text":""}"#;
+const CALL: &str = r#"{"type":"tool_use","id":"t","name":"n","input":{}}"#;
+
+#[test]
+fn the_halves_of_a_character_find_each_other() {
+    let heard = Heard::default();
+    let text = |text: &str| format!(r#"{{"type":"text_delta","text":"{text}"}}"#);
+    let body = block(TEXT, &[&text(r"It is \ud83d"), &text(r"\ude00 done")]);
+    let reply = read_aloud(&body, &[], &heard).unwrap();
+    assert_eq!(reply.parts, [Part::Text("It is 😀 done".to_owned())]);
+    assert_eq!(heard.lines(), ["text: It is 😀 done"]);
+    let thinking = |text: &str| format!(r#"{{"type":"thinking_delta","thinking":"{text}"}}"#);
+    let begin = r#"{"type":"thinking","thinking":""}"#;
+    let reply = read(&block(begin, &[&thinking(r"\ud83d"), &thinking(r"\ude00")]), &[]).unwrap();
+    assert_eq!(reply.parts, [Part::Thought("😀".to_owned())]);
+    let piece = |piece: &str| format!(r#"{{"type":"input_json_delta","partial_json":"{piece}"}}"#);
+    let reply = read(&block(CALL, &[&piece(r#"{\"a\":\"\ud83d"#), &piece(r#"\ude00\"}"#)]), &[]).unwrap();
+    assert_eq!(reply.calls[0].arguments, r#"{"a":"😀"}"#);
+    let odd = |more: &str| format!(r#"{{"type":"odd_delta","more":"{more}"}}"#);
+    let reply = read(&block(r#"{"type":"odd"}"#, &[&odd(r"x\ud83d"), &odd(r"\ude00")]), &[]).unwrap();
+    assert!(reply.raw.get().contains(r#""more":"x😀""#), "{}", reply.raw.get());
+}
+
+#[test]
+fn half_a_character_is_shown_as_one_that_nobody_knows_and_never_run() {
+    for (piece, text) in [(r"a\ud83d", "a\u{fffd}"), (r"\ude00b", "\u{fffd}b"), (r"\ud83dx", "\u{fffd}x")] {
+        let reply =
+            read(&block(TEXT, &[&format!(r#"{{"type":"text_delta","text":"{piece}"}}"#)]), &[]).unwrap();
+        assert_eq!(reply.parts, [Part::Text(text.to_owned())], "{piece}");
+        let reply = read(&block(&TEXT.replace("\"\"", &format!("\"{piece}\"")), &[]), &[]).unwrap();
+        assert_eq!(reply.parts, [Part::Text(text.to_owned())], "{piece}");
+        serde_json::from_str::<serde_json::Value>(reply.raw.get()).unwrap();
+        let json = format!(r#"{{"type":"input_json_delta","partial_json":"{{\"a\":\"{piece}\"}}"}}"#);
+        let result = read(&block(CALL, &[&json]), &[]);
+        assert!(matches!(result, Err(Error::Protocol { .. })), "{piece}: {result:?}");
+    }
+    let result = read(&block(CALL, &[r#"{"type":"input_json_delta","partial_json":7}"#]), &[]);
+    assert!(matches!(result, Err(Error::Protocol { .. })), "{result:?}");
+}
+
+#[test]
+fn arguments_that_no_server_takes_back_are_sent_back_as_text() {
+    // The model itself wrote half a character into its JSON: the API would refuse each request from here on.
+    let half = r#"{"a":"\ud83d"}"#;
+    let bodies = [call(&[half], "tool_use"), block(&CALL.replace("{}", half), &[])];
+    for body in bodies {
+        let reply = read(&body, &[]).unwrap();
+        assert_eq!(reply.calls[0].arguments, half);
+        let expected = r#""input":{"INVALID_JSON":"{\"a\":\"\\ud83d\"}"}"#;
+        assert!(reply.raw.get().contains(expected), "{}", reply.raw.get());
+    }
+}
+
+#[test]
+fn what_the_api_adds_is_passed_over_and_an_error_is_read_wherever_it_stands() {
+    let added = r#"data: {"type":"new","message":"text","index":"a","delta":[],"usage":7,"content_block":1}"#;
+    let reply = read(&format!("{added}\n\n{STREAM}"), &[]).unwrap();
+    assert_eq!(reply.calls.len(), 1);
+    for (event, told) in [
+        (r#"{"type":"error","message":"Overloaded"}"#, "anthropic is not answering: Overloaded"),
+        (r#"{"error":{"message":"boom"}}"#, "anthropic is not answering: boom"),
+    ] {
+        let error = read(&format!("data: {event}\n\n{STREAM}"), &[]).unwrap_err();
+        assert_eq!(error.to_string(), told);
+    }
+}
+
+#[test]
+fn what_breaks_the_rules_is_told_in_brief_and_without_the_key() {
+    let long = format!("sk-secret{}", "x".repeat(4_000_000));
+    for event in [
+        format!(r#"{{"type":"content_block_start","index":0,"content_block":"{long}"}}"#),
+        format!(r#"{{"type":"content_block_start","index":"{long}"}}"#),
+        format!(r#"{{"type":"message_start","message":"{long}"}}"#),
+        format!(r#""{long}""#),
+    ] {
+        let error = read(&format!("data: {event}\n\n"), &[]).unwrap_err();
+        assert!(matches!(error, Error::Protocol { .. }), "{:.200}", error.to_string());
+        assert!(error.to_string().len() < 1200 && !error.to_string().contains("sk-secret"));
+    }
+}
+
+#[test]
+fn blocks_names_and_ids_are_bounded() {
+    let many = |count: usize| -> String {
+        let block = |n| {
+            format!(
+                "data: {{\"type\":\"content_block_start\",\"index\":{n},\"content_block\":{TEXT}}}\n\ndata: {{\"type\":\"content_block_stop\",\"index\":{n}}}\n\n"
+            )
+        };
+        let blocks: String = (0..count).map(block).collect();
+        blocks + "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n"
+    };
+    read(&many(1024), &[]).unwrap();
+    let long = "x".repeat(100_000);
+    for body in [
+        many(1025),
+        block(&CALL.replace(":\"n\"", &format!(":\"{long}\"")), &[]),
+        block(&CALL.replace(":\"t\"", &format!(":\"{long}\"")), &[]),
+        block(TEXT, &[]).replace("\"tool_use\"", &format!("\"{long}\"")),
+        STREAM.replace("claude-opus-5-5", &long),
+    ] {
+        assert!(matches!(read(&body, &[]), Err(Error::Protocol { .. })), "{body:.200}");
+    }
+}

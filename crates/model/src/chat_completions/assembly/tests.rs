@@ -152,15 +152,15 @@ fn a_call_without_an_id_is_given_one() {
 }
 
 #[test]
-fn thoughts_and_other_fields_are_kept_for_the_server() {
+fn thoughts_grow_and_other_fields_are_what_was_said_last() {
     let reply = read(&[
-        &chunk(r#"{"reasoning_content":"Hm","reasoning_details":[{"type":"reasoning.text","text":"Hm","index":0}],"other":[{"t":1.0}]}"#, "null"),
-        &chunk(r#"{"reasoning_content":"m","reasoning_details":[{"type":"reasoning.text","text":"m","index":0}],"other":[{"t":2}],"content":null}"#, "null"),
+        &chunk(r#"{"reasoning_content":"Hm","reasoning_details":[{"type":"reasoning.text","text":"Hm","index":0}],"other":[{"t":1.0}],"channel":"final","name":"x"}"#, "null"),
+        &chunk(r#"{"reasoning_content":"m","reasoning_details":[{"type":"reasoning.text","text":"m","index":0}],"other":[{"t":2}],"channel":"final","name":null,"content":null}"#, "null"),
         &chunk(r#"{"content":"Yes."}"#, "\"stop\""),
     ])
     .unwrap();
     assert_eq!(reply.parts, [Part::Thought("Hmm".to_owned()), Part::Text("Yes.".to_owned())]);
-    let expected = r#"{"role":"assistant","reasoning_content":"Hmm","reasoning_details":[{"type":"reasoning.text","text":"Hmm","index":0}],"other":[{"t":1.0},{"t":2}],"content":"Yes."}"#;
+    let expected = r#"{"role":"assistant","reasoning_content":"Hmm","reasoning_details":[{"type":"reasoning.text","text":"Hmm","index":0}],"other":[{"t":2}],"channel":"final","name":"x","content":"Yes."}"#;
     assert_eq!(reply.raw.get(), expected);
 }
 
@@ -207,5 +207,132 @@ fn a_stop_word_is_recalled_from_the_log_as_what_it_was_taken_for() {
     for word in ["finished", "tools", "output_limit", "refused", "stop", "length", "moon"] {
         let stop = stop_of(word, false);
         assert_eq!(Stop::recalled(stop.as_str()), stop, "{word}");
+    }
+}
+
+#[test]
+fn the_halves_of_a_character_find_each_other() {
+    let heard = Heard::default();
+    let call = |piece: &str| {
+        chunk(
+            &format!(
+                r#"{{"tool_calls":[{{"index":0,"id":"c","function":{{"name":"bash","arguments":"{piece}"}}}}]}}"#
+            ),
+            "null",
+        )
+    };
+    let chunks = [
+        chunk(r#"{"reasoning":"Hm \ud83d"}"#, "null"),
+        chunk(r#"{"reasoning":"\ude00!"}"#, "null"),
+        chunk(r#"{"content":"It is \ud83d"}"#, "null"),
+        chunk(r#"{"content":"\ude00 done"}"#, "null"),
+        call(r#"{\"a\": \"\ud83d"#),
+        call(r#"\ude00\"}"#),
+        chunk("{}", "\"tool_calls\""),
+    ];
+    let body: String = chunks.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let reply = read_aloud(&body, &[], &heard).unwrap();
+    assert_eq!(reply.parts, [Part::Thought("Hm 😀!".to_owned()), Part::Text("It is 😀 done".to_owned())]);
+    assert_eq!(reply.calls[0].arguments, r#"{"a": "😀"}"#);
+    assert_eq!(heard.lines(), ["thought: Hm 😀!", "text: It is 😀 done"]);
+}
+
+#[test]
+fn half_a_character_is_shown_as_one_that_nobody_knows_and_never_run() {
+    for (piece, text) in
+        [(r"a\ud83d", "a\u{fffd}"), (r"\ude00b", "\u{fffd}b"), (r"\ud83dx\ude00", "\u{fffd}x\u{fffd}")]
+    {
+        let reply = read(&[&chunk(&format!(r#"{{"content":"{piece}"}}"#), "\"stop\"")]).unwrap();
+        assert_eq!(reply.parts, [Part::Text(text.to_owned())], "{piece}");
+        serde_json::from_str::<serde_json::Value>(reply.raw.get()).unwrap();
+        let call = format!(
+            r#"{{"tool_calls":[{{"index":0,"id":"c","function":{{"name":"n","arguments":"{{\"a\":\"{piece}\"}}"}}}}]}}"#
+        );
+        let result = read(&[&chunk(&call, "\"tool_calls\"")]);
+        assert!(matches!(result, Err(Error::Protocol { .. })), "{piece}: {result:?}");
+    }
+    let fields = chunk(r#"{"content":"x","odd":{"deep":["\ud83d"]}}"#, "\"stop\"");
+    assert!(read(&[&fields]).unwrap().raw.get().contains(r#""odd":{"deep":["\ufffd"]}"#));
+}
+
+#[test]
+fn arguments_are_never_replaced_by_what_comes_later() {
+    let call = |arguments: &str| {
+        chunk(
+            &format!(
+                r#"{{"tool_calls":[{{"index":0,"id":"c","function":{{"name":"n","arguments":{arguments}}}}}]}}"#
+            ),
+            "null",
+        )
+    };
+    let end = chunk("{}", "\"tool_calls\"");
+    let reply = read(&[&call("\"\""), &call(r#"{"q":1.0}"#), &call("null"), &end]).unwrap();
+    assert_eq!(reply.calls[0].arguments, r#"{"q":1.0}"#);
+    for later in [r#"{"q":2}"#, "7"] {
+        let result = read(&[&call(r#""{\"p\":1}""#), &call(later), &end]);
+        assert!(matches!(result, Err(Error::Protocol { .. })), "{later}: {result:?}");
+    }
+}
+
+#[test]
+fn the_last_line_alone_makes_no_reply_of_a_call_or_of_nothing() {
+    let call = r#"{"tool_calls":[{"index":0,"id":"c","function":{"name":"n","arguments":"{}"}}]}"#;
+    for delta in [call, "{}", r#"{"content":" "}"#, r#"{"reasoning_content":"Hm"}"#] {
+        let result = read(&[&chunk(delta, "null"), "[DONE]"]);
+        assert!(matches!(result, Err(Error::Transient { .. })), "{delta}: {result:?}");
+    }
+}
+
+#[test]
+fn what_a_server_adds_is_passed_over_and_an_error_is_read_wherever_it_stands() {
+    let said = chunk(r#"{"content":"x"}"#, "\"stop\"");
+    for event in [
+        r#"{"type":"new","message":"text","choices":"text","model":7,"usage":"much"}"#,
+        r#"{"object":"new.thing","choices":{"a":1}}"#,
+    ] {
+        let reply = read(&[event, &said]).unwrap();
+        assert_eq!((reply.parts.len(), reply.model.as_str()), (1, "gpt-4o-2024-08-06"), "{event}");
+    }
+    let error = read(&[r#"{"type":"error","message":"Overloaded"}"#, &said]).unwrap_err();
+    assert_eq!(error.to_string(), "openai is not answering: Overloaded");
+    let error = read(&[r#"{"object":"error","message":"no","code":"401"}"#, &said]).unwrap_err();
+    assert!(matches!(error, Error::Key { status: 401, .. }), "{error:?}");
+}
+
+#[test]
+fn what_breaks_the_rules_is_told_in_brief_and_without_the_key() {
+    let long = format!("sk-secret{}", "x".repeat(4_000_000));
+    for event in [
+        format!(r#"{{"choices":[{{"delta":"{long}"}}]}}"#),
+        format!(r#"{{"choices":[{{"finish_reason":{{"{long}":1}}}}]}}"#),
+        format!(r#"{{"choices":"{long}"}}"#),
+        format!(r#""{long}""#),
+    ] {
+        let error = read(&[&event]).unwrap_err();
+        assert!(matches!(error, Error::Protocol { .. }), "{:.200}", error.to_string());
+        assert!(error.to_string().len() < 1200 && !error.to_string().contains("sk-secret"));
+    }
+}
+
+#[test]
+fn names_and_ids_are_bounded() {
+    let long = "x".repeat(100_000);
+    let call = |id: &str, name: &str| {
+        chunk(
+            &format!(
+                r#"{{"tool_calls":[{{"index":0,"id":"{id}","function":{{"name":"{name}","arguments":"{{}}"}}}}]}}"#
+            ),
+            "\"tool_calls\"",
+        )
+    };
+    read(&[&call(&long[..4096], &long[..128])]).unwrap();
+    for event in [
+        call("c", &long),
+        call(&long, "n"),
+        chunk(r#"{"content":"x"}"#, &format!("\"{long}\"")),
+        chunk(r#"{"content":"x"}"#, "\"stop\"").replace("gpt-4o", &long),
+    ] {
+        let result = read(&[&event]);
+        assert!(matches!(result, Err(Error::Protocol { .. })), "{event:.200}");
     }
 }

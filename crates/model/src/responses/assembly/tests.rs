@@ -235,3 +235,78 @@ fn what_breaks_the_rules_is_an_error() {
         assert!(matches!(result, Err(Error::Protocol { .. })), "{data}: {result:?}");
     }
 }
+
+#[test]
+fn the_halves_of_a_character_find_each_other() {
+    let heard = Heard::default();
+    let delta =
+        |delta: &str| format!("data: {{\"type\":\"response.output_text.delta\",\"delta\":\"{delta}\"}}\n\n");
+    let said = SAID.replace("I look.", r"It is \ud83d\ude00 done");
+    let body = delta(r"It is \ud83d")
+        + &delta(r"\ude00 done")
+        + &done(0, &said)
+        + &end("completed", "completed", "");
+    let reply = read_aloud(&body, &[], &heard).unwrap();
+    assert_eq!(heard.lines(), ["text: It is 😀 done"]);
+    assert_eq!(reply.parts, [Part::Text("It is 😀 done".to_owned())]);
+}
+
+#[test]
+fn half_a_character_is_shown_as_one_that_nobody_knows_and_never_run() {
+    let complete = end("completed", "completed", "");
+    for (piece, text) in [(r"a\ud83d", "a\u{fffd}"), (r"\ude00b", "\u{fffd}b"), (r"\ud83dx", "\u{fffd}x")] {
+        let reply = read(&(done(0, &SAID.replace("I look.", piece)) + &complete), &[]).unwrap();
+        assert_eq!(reply.parts, [Part::Text(text.to_owned())], "{piece}");
+        serde_json::from_str::<serde_json::Value>(reply.raw.get()).unwrap();
+        let item = CALL.replace("1.50", &format!(r#"\"{piece}\""#));
+        let result = read(&(done(0, &item) + &complete), &[]);
+        assert!(matches!(result, Err(Error::Protocol { .. })), "{piece}: {result:?}");
+    }
+    let result = read(&(done(0, &CALL.replace(r#""{\"n\": 1.50}""#, "7")) + &complete), &[]);
+    assert!(matches!(result, Err(Error::Protocol { .. })), "{result:?}");
+}
+
+#[test]
+fn what_the_api_adds_is_passed_over_and_an_error_is_read_wherever_it_stands() {
+    let added =
+        r#"data: {"type":"new","response":"text","output_index":"a","item":7,"delta":[],"error":"x"}"#;
+    assert_eq!(read(&format!("{added}\n\n{}", whole()), &[]).unwrap().calls.len(), 1);
+    for (event, told) in [
+        (r#"{"type":"error","message":"Overloaded"}"#, "openai is not answering: Overloaded"),
+        (
+            r#"{"type":"error","message":"Overloaded","response":"none"}"#,
+            "openai is not answering: Overloaded",
+        ),
+        (r#"{"error":{"message":"boom"}}"#, "openai is not answering: boom"),
+    ] {
+        let error = read(&format!("data: {event}\n\n{}", whole()), &[]).unwrap_err();
+        assert_eq!(error.to_string(), told);
+    }
+}
+
+#[test]
+fn what_breaks_the_rules_is_told_in_brief_and_without_the_key() {
+    let long = format!("sk-secret{}", "x".repeat(4_000_000));
+    for event in [
+        format!(r#"{{"type":"response.output_item.done","output_index":"{long}"}}"#),
+        format!(r#"{{"type":"response.completed","response":"{long}"}}"#),
+        format!(r#""{long}""#),
+    ] {
+        let error = read(&format!("data: {event}\n\n"), &[]).unwrap_err();
+        assert!(matches!(error, Error::Protocol { .. }), "{:.200}", error.to_string());
+        assert!(error.to_string().len() < 1200 && !error.to_string().contains("sk-secret"));
+    }
+}
+
+#[test]
+fn names_and_ids_are_bounded() {
+    let (long, complete) = ("x".repeat(100_000), end("completed", "completed", ""));
+    for body in [
+        done(0, &CALL.replace("bash", &long)) + &complete,
+        done(0, &CALL.replace("call_1", &long)) + &complete,
+        done(0, SAID) + &complete.replace("gpt-5-2025-08-07", &long),
+        done(0, SAID) + &end("completed", &long, ""),
+    ] {
+        assert!(matches!(read(&body, &[]), Err(Error::Protocol { .. })), "{body:.200}");
+    }
+}
