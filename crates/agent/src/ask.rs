@@ -75,9 +75,14 @@ pub(crate) async fn ask(
         |model: &dyn Model| context.output_tokens_max(model.facts(), bench.models.cache(), &metered().left());
     let reply = tokio::select! {
         reply = bench.models.ask(context.conversation(), output_tokens_max, bench.live, on_notice) => reply,
-        () = bench.cancel.cancelled() => return Err(Ended::Halted(Halt::Over)),
-        () = tokio::time::sleep_until(limits.deadline()) => return Err(Ended::Halted(Halt::Over)),
+        () = bench.cancel.cancelled() => Err(Ended::Halted(Halt::Over)),
+        () = tokio::time::sleep_until(limits.deadline()) => Err(Ended::Halted(Halt::Over)),
     };
+    // What was underway is paid for, whoever ended it.
+    if let Some(lost) = bench.models.interrupted() {
+        let event = notice::event(Notice::Lost(lost), |usage| metered().count(usage));
+        bench.journal.record(vec![event]).await?;
+    }
     let mut reply = reply?;
     if counts_nothing(&reply) && !bench.models.is_played() {
         reply.usage = estimate(context, &reply, bench);

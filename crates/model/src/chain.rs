@@ -21,7 +21,7 @@ pub use breaker::Breakers;
 use cache::Answered;
 pub use cache::{CACHE_KEPT, Cache};
 use round::{Next, Round};
-use tap::Tap;
+use tap::{Heard, Tap};
 
 /// The models of one session. One of them answers until it does not any more; then another one takes the conversation
 /// over, and keeps it: going back and forth would cost each provider's cache and the thoughts so far.
@@ -32,6 +32,7 @@ pub struct Chain<'m> {
     /// The link that is asked next.
     at: AtomicUsize,
     answered: Mutex<Option<Answered>>,
+    heard: Mutex<Heard>,
     /// What is given instead of asking anybody.
     tape: Option<Tape>,
 }
@@ -127,7 +128,15 @@ impl<'m> Chain<'m> {
     pub fn of(models: Vec<Box<dyn Model + 'm>>, policy: Policy, breakers: Breakers) -> Self {
         let link = |model| Link { model, rank: Rank::Ordinary, useless: AtomicBool::new(false) };
         let links = models.into_iter().map(link).collect();
-        Self { links, policy, breakers, at: AtomicUsize::new(0), answered: Mutex::default(), tape: None }
+        Self {
+            links,
+            policy,
+            breakers,
+            at: AtomicUsize::new(0),
+            answered: Mutex::default(),
+            heard: Mutex::default(),
+            tape: None,
+        }
     }
 
     /// The model that is asked next, unless it does not answer.
@@ -179,13 +188,14 @@ impl<'m> Chain<'m> {
             on_notice(self.switch(at, next, reason)).await?;
             at = next;
         }
-        let (tap, mut before) = (Tap::new(live), None);
+        let (tap, mut before) = (Tap::new(live, &self.heard), None);
         loop {
             let (model, asked) = (&self.links[at].model, Instant::now());
             let error = match model.reply(conversation, output_tokens_max(&**model), &tap).await {
                 Ok(reply) => {
                     self.breakers.answered(&model.name().provider);
                     *self.answered() = Some(Answered { by: at, asked });
+                    tap.came();
                     return Ok(reply);
                 }
                 Err(error) => error,
@@ -204,6 +214,18 @@ impl<'m> Chain<'m> {
             if next.wait > Duration::ZERO {
                 on_notice(self.wait(&next)).await?;
                 sleep(next.wait).await;
+            }
+        }
+    }
+
+    /// What a reply has used that was on its way when the future of [`Chain::ask`] was dropped: it is as lost as one that broke
+    /// off. It is told once.
+    pub fn interrupted(&self) -> Option<Lost> {
+        match &self.tape {
+            Some(tape) => tape.interrupted(),
+            None => {
+                let usage = tap::taken(&self.heard).used()?;
+                Some(Lost { from: self.model().name().clone(), usage })
             }
         }
     }
@@ -237,6 +259,8 @@ impl<'m> Chain<'m> {
                 }
                 // The tape remembers it.
                 Played::CacheRanOut => {}
+                // Whoever asks ends it, as then.
+                Played::Interrupted(_) => std::future::pending().await,
                 Played::Failed(text) | Played::Compacted(text) => {
                     return Err(Error::recalled(&text).unwrap_or(Error::Config(text)).into());
                 }

@@ -14,6 +14,7 @@ mod history;
 mod live;
 mod offline;
 mod origin;
+mod patience;
 mod played;
 mod raw_object;
 mod recalled;

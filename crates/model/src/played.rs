@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Conversation, Delta, Error, Facts, Live, Message, Model, ModelName, Notice, Part, Price, Rates, Reply,
+    Conversation, Delta, Error, Facts, Live, Lost, Message, Model, ModelName, Notice, Part, Price, Rates,
+    Reply,
 };
 
 /// The longest that a reply is held back, however long it took: somebody watches.
@@ -61,6 +62,8 @@ pub enum Played {
     /// Since the last reply was asked for, the time had passed for which its provider is believed to have the conversation in
     /// its cache.
     CacheRanOut,
+    /// A reply was on its way when the session ended, and had used this.
+    Interrupted(Lost),
 }
 
 /// A reply, and what it answered.
@@ -92,7 +95,7 @@ pub(crate) fn open(config: &Config) -> (Vec<Box<dyn Model>>, Tape) {
                 note(&switched.from);
                 note(&switched.to);
             }
-            Played::Notice(Notice::Lost(lost)) => note(&lost.from),
+            Played::Notice(Notice::Lost(lost)) | Played::Interrupted(lost) => note(&lost.from),
             Played::Notice(Notice::Wait(_))
             | Played::Failed(_)
             | Played::Compacted(_)
@@ -203,10 +206,24 @@ impl Tape {
                 | Played::Notice(_)
                 | Played::Answered(_)
                 | Played::Failed(_)
-                | Played::CacheRanOut => {
+                | Played::CacheRanOut
+                | Played::Interrupted(_) => {
                     return Some(played.clone());
                 }
             }
+        }
+    }
+
+    /// What the reply had used that was on its way when asking ended at this place.
+    pub(crate) fn interrupted(&self) -> Option<Lost> {
+        let at = *self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.config.played.get(at.checked_sub(1)?)? {
+            Played::Interrupted(lost) => Some(lost.clone()),
+            Played::Notice(_)
+            | Played::Answered(_)
+            | Played::Failed(_)
+            | Played::Compacted(_)
+            | Played::CacheRanOut => None,
         }
     }
 

@@ -1,6 +1,6 @@
-//! Reads a reply that arrives as server-sent events: bounded in size, and never silent for long.
+//! Reads a reply that arrives as server-sent events: bounded in size, and in time.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::timeout;
 
 use crate::Error;
+use crate::patience::Patience;
 use crate::sse::Events;
 
 /// Providers send a heartbeat every few seconds; a line this silent is dead, or the server behind it is.
@@ -23,11 +24,13 @@ pub(crate) trait Assembly {
     fn take(&mut self, data: &str) -> Result<Progress, Error>;
 }
 
-/// Whether a reply is whole.
+/// How far a reply has come by an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// More events are to come.
+    /// It has grown. More events are to come.
     More,
+    /// It has not: that was a sign of life, or nothing that anybody knows.
+    Same,
     /// That was the last event.
     Whole,
 }
@@ -41,39 +44,29 @@ where
     E: std::error::Error,
 {
     let (mut body, mut events, mut total) = (pin!(body), Events::default(), 0_usize);
-    while let Some(bytes) = next(provider, body.as_mut()).await? {
+    let mut patience = Patience::begin(IDLE_MAX);
+    while let Some(bytes) = patience.next(body.as_mut()).await.map_err(|why| transient(provider, why))? {
+        let broke_off = |error| transient(provider, format!("the reply broke off: {}", chain(&error)));
+        let bytes = bytes.map_err(broke_off)?;
         total = total.saturating_add(bytes.len());
         if total > REPLY_BYTES_MAX {
             return Err(protocol(provider, "the reply is too long"));
         }
         let mut rest = &bytes[..];
         while let Some(data) = events.next(&mut rest).map_err(|odd| protocol(provider, odd.to_string()))? {
-            if assembly.take(&data)? == Progress::Whole {
-                // What may follow is of no interest, and a server that does not close in time only costs its connection.
-                let rest = async { while body.next().await.is_some_and(|bytes| bytes.is_ok()) {} };
-                let _ = timeout(END_MAX, rest).await;
-                return Ok(());
+            match assembly.take(&data)? {
+                Progress::More => patience.grew(),
+                Progress::Same => {}
+                Progress::Whole => {
+                    // What may follow is of no interest, and a server that does not close in time only costs its connection.
+                    let rest = async { while body.next().await.is_some_and(|bytes| bytes.is_ok()) {} };
+                    let _ = timeout(END_MAX, rest).await;
+                    return Ok(());
+                }
             }
         }
     }
     Ok(())
-}
-
-/// The next bytes of `body`; nothing at its end.
-async fn next<S, E>(provider: &str, mut body: Pin<&mut S>) -> Result<Option<Bytes>, Error>
-where
-    S: Stream<Item = Result<Bytes, E>>,
-    E: std::error::Error,
-{
-    match timeout(IDLE_MAX, body.next()).await {
-        Ok(bytes) => bytes
-            .transpose()
-            .map_err(|error| transient(provider, format!("the reply broke off: {}", chain(&error)))),
-        Err(_) => {
-            let seconds = IDLE_MAX.as_secs();
-            Err(transient(provider, format!("nothing came for {seconds} s in the middle of the reply")))
-        }
-    }
 }
 
 /// An error that asking again may mend.
@@ -111,7 +104,11 @@ mod tests {
     impl Assembly for Kept {
         fn take(&mut self, data: &str) -> Result<Progress, Error> {
             self.0.push(data.to_owned());
-            Ok(if data == "end" { Progress::Whole } else { Progress::More })
+            Ok(match data {
+                "end" => Progress::Whole,
+                "ping" => Progress::Same,
+                _ => Progress::More,
+            })
         }
     }
 
@@ -135,6 +132,21 @@ mod tests {
         assert_eq!(kept, ["a"]);
         let error = result.unwrap_err();
         assert!(matches!(error, Error::Transient { .. }) && error.to_string().contains("120 s"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signs_of_life_are_listened_to_for_ten_minutes() {
+        for sign in [": OPENROUTER PROCESSING\n\n", "data: ping\n\n", "data: \n\n", "data: a sl"] {
+            let signs = stream::unfold((), async |()| {
+                tokio::time::sleep(Duration::from_secs(15)).await;
+                Some((bytes(sign), ()))
+            });
+            let (mut kept, begun) = (Kept(Vec::new()), tokio::time::Instant::now());
+            let error = read("p", signs, &mut kept).await.unwrap_err();
+            let said = "p is not answering: nothing but signs of life came for 600 s";
+            assert!(matches!(error, Error::Transient { .. }) && error.to_string() == said, "{error}");
+            assert_eq!(begun.elapsed().as_secs(), 600);
+        }
     }
 
     #[tokio::test(start_paused = true)]

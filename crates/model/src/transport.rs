@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use secrecy::ExposeSecret;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::stream::{IDLE_MAX, chain, protocol, transient};
 use crate::vendors::KeyHeader;
@@ -18,6 +18,8 @@ use crate::{Error, Served, refusal};
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// What is read of an error's body, in bytes.
 const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long it is read, however it comes: its status has said the most, and whoever waits wants to go on.
+const ERROR_BODY_MAX: Duration = Duration::from_secs(10);
 
 /// An endpoint of a provider, with the key for it.
 pub(crate) struct Endpoint {
@@ -93,9 +95,9 @@ impl Endpoint {
     }
 
     async fn read_error(&self, response: Response) -> String {
-        let mut body = Vec::new();
+        let (mut body, end) = (Vec::new(), Instant::now() + ERROR_BODY_MAX);
         let mut chunks = response.bytes_stream();
-        while let Ok(Some(Ok(chunk))) = timeout(CONNECT_MAX, chunks.next()).await {
+        while let Ok(Some(Ok(chunk))) = timeout_at(end, chunks.next()).await {
             body.extend_from_slice(&chunk[..chunk.len().min(ERROR_BODY_BYTES_MAX - body.len())]);
             if body.len() >= ERROR_BODY_BYTES_MAX {
                 break;

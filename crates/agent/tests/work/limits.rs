@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent::{Error, Stop};
 use events::{Budget, Event, Limit};
-use model::{Rates, Usage, Wire};
+use model::{Delta, Rates, Usage, Wire};
 
 use super::world::Provider;
 use super::{Did, World, calls, commit, look};
@@ -137,6 +137,37 @@ async fn a_cancel_while_the_model_sums_up_ends_the_work() {
     world.is_summing_up_for_ever = true;
     assert_eq!(cancelled_after_a_minute(&world).await, Stop::Cancelled);
     assert!(world.finished().len() > 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_was_underway_when_the_session_ended_is_paid_for_and_counted() {
+    let used = Usage { input: 600_000, output: 1, ..Usage::default() };
+    let lost = |world: &World| {
+        let lost = |did| if let Did::Recorded(Event::ReplyLost(lost)) = did { Some(lost) } else { None };
+        let lost = world.did().into_iter().filter_map(lost);
+        lost.map(|lost| (lost.usage.input_tokens, lost.totals.tokens())).collect::<Vec<_>>()
+    };
+    let mut world = World::new([calls([LOOK])]);
+    world.underway = vec![Delta::Text("I"), Delta::Used(used)];
+    assert_eq!(cancelled_after_a_minute(&world).await, Stop::Cancelled);
+    assert_eq!(lost(&world), [(600_000, 600_002)], "and the token of the reply before");
+
+    let mut world = World::new([]);
+    world.underway = vec![Delta::Used(used)];
+    let stop = world.work(Budget { minutes: Some(10), ..Budget::default() }).await;
+    assert_ended_by(Limit::Minutes, &stop, &world);
+    assert_eq!(lost(&world), [(600_000, 600_001)]);
+
+    let mut world = World::new((0..).map(look).take(40));
+    world.provider = Provider::holding(32_768);
+    *world.output.lock().unwrap() = "some output\n".repeat(1_000);
+    (world.is_summing_up_for_ever, world.underway) = (true, vec![Delta::Used(used)]);
+    assert_eq!(cancelled_after_a_minute(&world).await, Stop::Cancelled);
+    assert_eq!(lost(&world).len(), 1, "a summary, too");
+
+    let world = World::new([calls([LOOK])]);
+    assert_eq!(cancelled_after_a_minute(&world).await, Stop::Cancelled);
+    assert_eq!(lost(&world), [], "the reply before came to its end");
 }
 
 #[tokio::test(start_paused = true)]

@@ -90,6 +90,8 @@ pub(crate) struct World {
     pub(crate) is_summing_up_for_ever: bool,
     /// Replies break off for ever after this was counted for each.
     pub(crate) breaks_off: Option<Usage>,
+    /// What is heard of a reply that never comes to its end.
+    pub(crate) underway: Vec<Delta<'static>>,
     pub(crate) provider: Provider,
     /// Who is asked when the provider's key is refused.
     pub(crate) spare: Option<Provider>,
@@ -125,6 +127,7 @@ impl World {
             summaries: Mutex::default(),
             is_summing_up_for_ever: false,
             breaks_off: None,
+            underway: Vec::new(),
             provider: Provider::default(),
             spare: None,
             dies_after: None,
@@ -263,7 +266,10 @@ impl World {
             self.asked.lock().unwrap().push(request);
             self.replies.lock().unwrap().pop_front().map(Ok)
         };
-        let Some(next) = next else { return std::future::pending().await };
+        let Some(next) = next else {
+            self.underway.iter().for_each(|delta| live.hear(*delta));
+            return std::future::pending().await;
+        };
         let mut reply = next?;
         self.limits.lock().unwrap().push(output_tokens_max);
         // As providers do.
@@ -273,6 +279,8 @@ impl World {
         if provider.counts && reply.usage == (Usage { output: 1, ..Usage::default() }) {
             reply.usage = Usage { input: tokens, output: 1, cache_read: 0, cache_write: 0, usd: Some(0.0) };
         }
+        // Providers count before they end.
+        live.hear(Delta::Used(reply.usage));
         Ok(reply)
     }
 }

@@ -5,6 +5,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use events::Event;
+use fakes::model::Fault;
+use futures_util::StreamExt as _;
 use serde_json::json;
 use session::Cancelled;
 use session::recording::Recording;
@@ -12,6 +14,7 @@ use session::replay::{Around, Inside, Until, Verdict};
 
 use crate::cli::backspace;
 use crate::crash::{log, processes, start, wait_for};
+use crate::fallback::Fakes;
 use crate::world::{Bent, World, bash, calls, finish, play, the_fix, tool};
 
 fn sandbox() -> Inside {
@@ -44,6 +47,24 @@ async fn a_session_that_was_cancelled_is_cancelled_at_the_same_place() {
     let recording = world.recording(id).await;
     let interrupted = |entry: &events::Entry| matches!(&entry.event, Event::ToolFinished(tool) if tool.result.starts_with("[cancelled: "));
     assert!(recording.entries.iter().any(interrupted), "{}", world.told(&recording.entries));
+    assert_eq!(same(&recording).await, Until::End);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_was_underway_when_a_session_was_cancelled_is_lost_again() {
+    let text = json!({ "type": "text", "text": "I look into it, and then I tell you what I have found." });
+    let used = json!({ "input_tokens": 600_000, "output_tokens": 20 });
+    let fakes = Fakes::start([json!({ "content": [text], "usage": used })]).await;
+    fakes.fake.fail_next(Fault::Stall);
+    let world = World::local(fakes.bent()).await;
+    let id = world.submit(json!({ "provider": "anthropic" })).await;
+    let mut heard = std::pin::pin!(world.sessions.listen(id).unwrap());
+    assert!(heard.next().await.is_some(), "the reply has begun, and its provider has counted what was sent");
+    assert_eq!(world.sessions.cancel(id, "asked").await.unwrap(), Cancelled::Asked);
+    world.until_the_end(id).await;
+    let recording = world.recording(id).await;
+    let Event::SessionEnded(ended) = &recording.entries.last().unwrap().event else { panic!() };
+    assert_eq!(ended.telemetry.input_tokens, 600_000, "{}", world.told(&recording.entries));
     assert_eq!(same(&recording).await, Until::End);
 }
 

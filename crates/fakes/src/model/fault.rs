@@ -25,6 +25,11 @@ pub enum Fault {
         /// The body.
         body: String,
     },
+    /// An error of this status whose body never comes to its end: a byte of it comes every nine seconds.
+    EndlessError {
+        /// The status.
+        status: u16,
+    },
     /// The connection breaks before the first event.
     CutAtOnce,
     /// The connection breaks: in the middle of a tool call when the reply has one, else in the middle of the reply.
@@ -33,6 +38,8 @@ pub enum Fault {
     EndEarly,
     /// At the same place nothing more comes.
     Stall,
+    /// At the same place nothing more comes but signs of life, every fifteen seconds.
+    SignsOfLife,
     /// At the same place the provider says that it is overloaded.
     ErrorInStream,
     /// The reply comes to its end, with something wrong in it.

@@ -1,11 +1,18 @@
 //! Errors in the words and shapes of the two vendors.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::fault::Fault;
+
+/// How long each byte of a text takes that never comes to its end.
+const BYTE_PAUSE: Duration = Duration::from_secs(9);
 
 /// Why a request is not answered.
 #[derive(Debug)]
@@ -36,10 +43,12 @@ pub(super) fn instead(fault: Option<&Fault>, vendor: Vendor) -> Option<Response>
         Fault::Instead { status, headers, body } => {
             return Some(respond(*status, headers, body.clone().into_response()));
         }
+        Fault::EndlessError { status } => return Some(respond(*status, &[], endless())),
         Fault::CutAtOnce
         | Fault::Cut
         | Fault::EndEarly
         | Fault::Stall
+        | Fault::SignsOfLife
         | Fault::ErrorInStream
         | Fault::Garbled(_) => return None,
     };
@@ -142,6 +151,17 @@ impl Refusal {
     fn respond(self, body: Value) -> Response {
         respond(self.status, &self.headers, Json(body).into_response())
     }
+}
+
+/// A text that never comes to its end.
+fn endless() -> Response {
+    let text = async_stream::stream! {
+        loop {
+            tokio::time::sleep(BYTE_PAUSE).await;
+            yield Ok::<_, Infallible>(Bytes::from_static(b"x"));
+        }
+    };
+    Body::from_stream(text).into_response()
 }
 
 /// `response` with another status, and with `headers` in the place of its own.

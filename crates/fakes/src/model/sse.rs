@@ -1,6 +1,7 @@
 //! A reply as server-sent events, whole or failing on the way.
 
 use std::io;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -12,6 +13,11 @@ use super::garble::garbled;
 
 /// Pieces of a reply are this long, in bytes; as on the real wires, they end anywhere between two characters.
 const PIECE_BYTES: usize = 19;
+
+/// A sign of life: a comment as OpenRouter sends it, and Anthropic's event, which is nothing to the other wires.
+const SIGN: &[u8] = b": PROCESSING\n\ndata: {\"type\": \"ping\"}\n\n";
+/// The time between two of them.
+const SIGN_PAUSE: Duration = Duration::from_secs(15);
 
 /// The events of a reply.
 #[derive(Debug, Default)]
@@ -38,9 +44,13 @@ impl Events {
         let place = self.amid_call.unwrap_or(self.frames.len() / 2);
         let end = match fault {
             None
-            | Some(Fault::Status { .. } | Fault::QuotaSpent | Fault::ContextFull | Fault::Instead { .. }) => {
-                End::Whole
-            }
+            | Some(
+                Fault::Status { .. }
+                | Fault::QuotaSpent
+                | Fault::ContextFull
+                | Fault::Instead { .. }
+                | Fault::EndlessError { .. },
+            ) => End::Whole,
             Some(Fault::CutAtOnce) => {
                 self.frames.clear();
                 End::Cut
@@ -48,6 +58,7 @@ impl Events {
             Some(Fault::Cut) => self.stop_at(place, End::Cut),
             Some(Fault::EndEarly) => self.stop_at(place, End::Whole),
             Some(Fault::Stall) => self.stop_at(place, End::Stall),
+            Some(Fault::SignsOfLife) => self.stop_at(place, End::SignsOfLife),
             Some(Fault::ErrorInStream) => {
                 let end = self.stop_at(place, End::Whole);
                 self.push(error.0, error.1);
@@ -71,6 +82,10 @@ impl Events {
                     yield Err(io::Error::from(io::ErrorKind::ConnectionAborted));
                 }
                 End::Stall => std::future::pending().await,
+                End::SignsOfLife => loop {
+                    tokio::time::sleep(SIGN_PAUSE).await;
+                    yield Ok(Bytes::from_static(SIGN));
+                },
             }
         });
         let headers = [(CONTENT_TYPE, "text/event-stream; charset=utf-8"), (CACHE_CONTROL, "no-cache")];
@@ -89,6 +104,7 @@ enum End {
     Whole,
     Cut,
     Stall,
+    SignsOfLife,
 }
 
 /// `text` in pieces; one empty piece for an empty text.

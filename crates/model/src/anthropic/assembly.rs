@@ -179,7 +179,7 @@ impl Assembly for Assembling<'_> {
             }
             Some("error") => return Err(refusal::in_stream(self.served, data)),
             // `ping`, and what the API may add: new kinds of events are announced as harmless.
-            Some(_) => {}
+            Some(_) => return Ok(Progress::Same),
             None => {
                 let error = refusal::in_body(self.served, data);
                 return Err(error.unwrap_or_else(|| self.protocol("an event has no type")));

@@ -7,11 +7,13 @@ use crate::{Delta, Live, Usage};
 /// Passes on what it hears, and keeps what is needed if the reply never comes to its end.
 pub(super) struct Tap<'a> {
     live: &'a dyn Live,
-    heard: Mutex<Heard>,
+    /// The chain's: who drops the future of a reply that is on its way can still know of it.
+    heard: &'a Mutex<Heard>,
 }
 
-#[derive(Default)]
-struct Heard {
+/// What was heard of the reply that is on its way.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
     /// Somebody was told of a piece.
     pieces: bool,
     /// What the provider has counted so far.
@@ -19,18 +21,34 @@ struct Heard {
 }
 
 impl<'a> Tap<'a> {
-    pub(super) fn new(live: &'a dyn Live) -> Self {
-        Self { live, heard: Mutex::default() }
+    pub(super) fn new(live: &'a dyn Live, heard: &'a Mutex<Heard>) -> Self {
+        Self { live, heard }
+    }
+
+    /// The reply has come to its end: nothing of it is lost.
+    pub(super) fn came(&self) {
+        taken(self.heard);
     }
 
     /// The reply broke off: what was heard of it is void. Gives what it has used, as far as its provider said.
     pub(super) fn broke_off(&self) -> Option<Usage> {
-        let Heard { pieces, used } =
-            std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
-        if pieces {
+        let heard = taken(self.heard);
+        if heard.pieces {
             self.live.hear(Delta::Again);
         }
-        used.filter(|used| *used != Usage { usd: used.usd, ..Usage::default() })
+        heard.used()
+    }
+}
+
+/// What was heard until now; from here on nothing was.
+pub(super) fn taken(heard: &Mutex<Heard>) -> Heard {
+    std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Heard {
+    /// What the reply has used, as far as its provider said.
+    pub(super) fn used(self) -> Option<Usage> {
+        self.used.filter(|used| *used != Usage { usd: used.usd, ..Usage::default() })
     }
 }
 

@@ -280,6 +280,7 @@ impl Assembly for Assembling<'_> {
             self.usage = Some(usage);
             self.live.hear(Delta::Used(self.used()));
         }
+        let mut progress = Progress::Same;
         for choice in self.choices(&chunk)?.into_iter().filter(|choice| choice.index == 0) {
             if let Some(error) = choice.error {
                 let data = format!(r#"{{"error":{}}}"#, error.get());
@@ -289,8 +290,9 @@ impl Assembly for Assembling<'_> {
                 self.take_delta(delta)?;
             }
             self.stop = choice.finish_reason.filter(|word| !word.is_empty()).or(self.stop.take());
+            progress = Progress::More;
         }
-        Ok(Progress::More)
+        Ok(progress)
     }
 }
 

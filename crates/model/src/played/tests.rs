@@ -154,6 +154,20 @@ async fn where_a_recording_is_cut_off_no_answer_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_underway_at_the_end_is_lost_again_when_the_replay_ends() {
+    let lost = Lost { from: name("a"), usage: Usage { input: 600_000, ..Usage::default() } };
+    let played = vec![answered("a", "one", &[]), Played::Interrupted(lost.clone())];
+    let chain = chain(played, AtEnd::Waits);
+    let mut conversation = conversation();
+    let reply = ask(&chain, &conversation).await.1.unwrap();
+    assert_eq!(chain.interrupted(), None);
+    go_on(&mut conversation, reply, &["one"]);
+    let asked = tokio::time::timeout(Duration::from_secs(3600), ask(&chain, &conversation)).await;
+    assert!(asked.is_err(), "it never comes");
+    assert_eq!(chain.interrupted(), Some(lost));
+}
+
+#[tokio::test(start_paused = true)]
 async fn replies_take_their_time_when_somebody_watches() {
     let played = vec![answered("a", "one", &[])];
     let config = Config { played, known: Vec::new(), pace: Pace::AsThen, at_end: AtEnd::Fails };

@@ -184,8 +184,14 @@ impl Assembly for Assembling<'_> {
                 return Err(refusal::in_stream(self.served, &format!(r#"{{"error":{error}}}"#)));
             }
             Some("error") => return Err(refusal::in_stream(self.served, data)),
-            // The beginning, what the items above hold as well, and what the API may add.
-            Some(_) => {}
+            // The beginning, which some servers say again as a sign of life.
+            Some("response.created" | "response.queued" | "response.in_progress") => {
+                return Ok(Progress::Same);
+            }
+            // What the items above hold as well.
+            Some(other) if other.starts_with("response.") => {}
+            // Signs of life, and what the API may add.
+            Some(_) => return Ok(Progress::Same),
             None => {
                 let error = refusal::in_body(self.served, data);
                 return Err(error.unwrap_or_else(|| self.protocol("an event has no type")));

@@ -125,7 +125,7 @@ impl Bench {
     async fn falls_silent(&self, request: usize) {
         match (&self.server, &self.standing) {
             (Server::Fails(faults), Standing::Fake(fake, _))
-                if faults.get(request) == Some(&Fault::Stall) =>
+                if faults.get(request).is_some_and(is_for_ever) =>
             {
                 while fake.asked().len() <= request {
                     tokio::task::yield_now().await;
@@ -143,6 +143,11 @@ impl Bench {
             (Server::Fails(_) | Server::Gone | Server::HangsUp, _) => std::future::pending().await,
         }
     }
+}
+
+/// Whether what comes of `fault` never ends.
+fn is_for_ever(fault: &Fault) -> bool {
+    matches!(fault, Fault::Stall | Fault::SignsOfLife | Fault::EndlessError { .. })
 }
 
 async fn stand(line: &str, server: &Server) -> (String, Standing) {

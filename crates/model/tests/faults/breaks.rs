@@ -7,6 +7,13 @@ use crate::case::{Case, SAYS, case, try_all};
 /// Only Messages tells at the begin what the prompt comes to.
 pub(crate) const AGAIN: [&str; 3] = ["asks again; counts 81 tokens lost", "asks again", "asks again"];
 
+/// After ten minutes nobody is asked again who has had them.
+const LATE: [&str; 3] = [
+    "gives up: busy, the next model; counts 81 tokens lost",
+    "gives up: busy, the next model",
+    "gives up: busy, the next model",
+];
+
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         case("the line breaks before the first event", Fault::CutAtOnce, "asks again"),
@@ -16,6 +23,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case("the body ends within a tool call", Fault::EndEarly, "").each(AGAIN),
         case("nothing more comes within a text", Fault::Stall, "").each(AGAIN).of(SAYS),
         case("nothing more comes within a tool call", Fault::Stall, "").each(AGAIN),
+        case("only signs of life come within a text", Fault::SignsOfLife, "").each(LATE).of(SAYS),
+        case("only signs of life come within a tool call", Fault::SignsOfLife, "").each(LATE),
         case("overloaded within a text", Fault::ErrorInStream, "").each(AGAIN).of(SAYS),
         case("overloaded within a tool call", Fault::ErrorInStream, "").each(AGAIN),
         case("overloaded within a tool call on and on", Fault::ErrorInStream, "")

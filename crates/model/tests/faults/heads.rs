@@ -1,8 +1,11 @@
 //! Providers that answer with something else than a reply.
 
 use fakes::model::Fault;
+use model::Unheard;
+use tokio::time::Instant;
 
-use crate::case::{Case, case, try_all};
+use crate::bench::{Bench, Server};
+use crate::case::{CALLS, Case, WIRES, case, try_all};
 
 const PAGE: &str = "<!doctype html><title>Down for maintenance</title>";
 
@@ -51,6 +54,7 @@ fn busy() -> Vec<Case> {
         case("502", with(502, &[]), "asks again"),
         case("502 with a web page", instead(502, "text/html", PAGE), "asks again"),
         case("503", with(503, &[]), "asks again"),
+        case("503 with a text that never ends", Fault::EndlessError { status: 503 }, "asks again"),
         case(
             "503, `x-should-retry: false`",
             with(503, &[("x-should-retry", "false")]),
@@ -152,4 +156,17 @@ fn no_replies() -> Vec<Case> {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_no_reply_is_asked_for_again_where_that_can_help() {
     try_all(cases()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_that_never_ends_is_read_for_ten_seconds() {
+    for wire in WIRES {
+        let server = Server::Fails(vec![Fault::EndlessError { status: 503 }]);
+        let bench = Bench::new(wire, CALLS, &server).await;
+        let begun = Instant::now();
+        let error = bench.model().reply(&bench.conversation(), None, &Unheard).await.unwrap_err();
+        assert!(error.to_string().contains("503"), "{error}");
+        // The clock stands while something is done, and jumps while nothing is; a byte comes every nine seconds.
+        assert!((10..60).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    }
 }

@@ -32,7 +32,12 @@ pub(super) fn tape(entries: &[Entry], until: &Until, pace: Pace) -> Result<Playe
             played.push(Played::Notice(Notice::Switched(Switched { from, to, reason })));
         } else if let Event::ReplyLost(lost) = &entry.event {
             let (from, usage) = (name(&lost.from), usage(&lost.usage));
-            played.push(Played::Notice(Notice::Lost(Lost { from, usage })));
+            let lost = Lost { from, usage };
+            // What comes after the wish to end was on its way then.
+            played.push(match cancelled {
+                true => Played::Interrupted(lost),
+                false => Played::Notice(Notice::Lost(lost)),
+            });
         } else if let Event::ModelReplied(replied) = &entry.event {
             let reply = reply(replied).map_err(|source| ReplayError::Reply { seq: entry.seq, source })?;
             let took = Duration::from_millis(replied.duration_ms);
