@@ -1,12 +1,14 @@
 //! A folder on disk for one sandbox: of its changes, or of its sockets.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::FlockOperation;
+
+use crate::removal;
 
 /// Folders of this module, as against whatever else stands beside them.
 const PREFIX: &str = "sandbox.";
@@ -54,7 +56,7 @@ pub(crate) fn make(place: &Path, reach: Reach) -> io::Result<Folder> {
 impl Folder {
     /// Removes it with all that is in it. Nothing inside runs any more.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        remove(&self.path)?;
+        removal::remove(&self.path)?;
         let _ = rustix::fs::flock(&self.held, FlockOperation::Unlock);
         Ok(())
     }
@@ -90,31 +92,11 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Programs inside may have left folders that even their owner may not read.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path)?;
-            fs::remove_dir_all(path)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-fn open_up(path: &Path) -> io::Result<()> {
-    fs::set_permissions(path, Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

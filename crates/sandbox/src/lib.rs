@@ -14,6 +14,7 @@ mod hidden;
 mod inside;
 pub mod namespaces;
 mod program;
+mod removal;
 mod upper;
 mod user;
 

@@ -23,9 +23,8 @@ pub(crate) fn profile() -> String {
             }));
         }
     }
-    calls.push(
-        json!({ "names": [rules::ABSENT.name()], "action": "SCMP_ACT_ERRNO", "errnoRet": libc::ENOSYS }),
-    );
+    let absent = |call: rules::Call| json!({ "names": [call.name()], "action": "SCMP_ACT_ERRNO", "errnoRet": libc::ENOSYS });
+    calls.extend(rules::absent().map(absent));
     let profile =
         json!({ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ARCHITECTURES, "syscalls": calls });
     profile.to_string()

@@ -22,7 +22,8 @@ const X32_BIT: u32 = 0x4000_0000;
 /// The filters, one after the other, as the kernel reads them.
 pub(crate) fn programs() -> Result<Vec<Vec<u8>>, BackendError> {
     let refused = filter(refused_calls()?, libc::EPERM)?;
-    let absent = filter(BTreeMap::from([(rules::ABSENT.number, vec![])]), libc::ENOSYS)?;
+    let absent = rules::absent().map(|call| (call.number, vec![])).collect();
+    let absent = filter(absent, libc::ENOSYS)?;
     Ok(vec![bytes(&refused), bytes(&absent), bytes(&refused_numbers())])
 }
 

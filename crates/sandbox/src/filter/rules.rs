@@ -71,9 +71,31 @@ macro_rules! call {
     };
 }
 
-/// Answered as if the kernel did not have it: its flags lie in memory that no filter can read. C libraries take `clone`
-/// when it is not there.
-pub(super) const ABSENT: Call = call!(SYS_clone3);
+/// Newer than the C library's crate, as those of [`NEWER`]; of an age at which architectures still had numbers of their own.
+const IO_PGETEVENTS: Call = Call {
+    name: "SYS_io_pgetevents",
+    #[cfg(target_arch = "x86_64")]
+    number: 333,
+    #[cfg(target_arch = "aarch64")]
+    number: 292,
+};
+
+/// Answered as if the kernel did not have them.
+pub(super) fn absent() -> impl Iterator<Item = Call> {
+    ABSENT.iter().copied().chain([IO_PGETEVENTS])
+}
+
+const ABSENT: &[Call] = calls![
+    // Its flags lie in memory that no filter can read. C libraries take `clone` when it is not there.
+    SYS_clone3,
+    // What these set up is counted for the whole machine and for no user: a few calls take all of it from the databases
+    // that run beside us. Programs that want them read and write otherwise when they are not there.
+    SYS_io_setup,
+    SYS_io_destroy,
+    SYS_io_submit,
+    SYS_io_cancel,
+    SYS_io_getevents,
+];
 
 /// Refused whatever the arguments. Without capabilities most of them fail anyway; here they do so in older and newer
 /// kernels alike, before any of their code runs.

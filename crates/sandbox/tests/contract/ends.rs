@@ -14,6 +14,7 @@ use bollard::query_parameters::{
 use rustix::process::{Pid, Signal, kill_process};
 use sandbox::{Error, FileTool, docker, namespaces};
 
+use crate::deep::{NEST, NEST_MAX};
 use crate::world::{Kind, Open, World, engine_address, kind, says_nothing_of};
 
 /// What is waited for here takes milliseconds.
@@ -241,6 +242,9 @@ async fn open_and_wait() {
     let Some(sandbox) = world.open().await else { return };
     let owner = rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get());
     leave_running(&sandbox, &marker_of(owner.unsigned_abs(), 105)).await;
+    if kind() == Kind::Namespaces {
+        assert_eq!(sandbox.sh_for(NEST, NEST_MAX).await.output, "nested\n");
+    }
     println!("OPENED {}", world.place().display());
     std::future::pending::<()>().await;
 }

@@ -7,6 +7,8 @@ mod commands;
 #[cfg(test)]
 mod containers;
 #[cfg(test)]
+mod deep;
+#[cfg(test)]
 mod egress;
 #[cfg(test)]
 mod ends;
