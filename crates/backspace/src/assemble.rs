@@ -1,5 +1,6 @@
 //! The composition root: from settings to a working set of parts.
 
+mod bounds;
 mod budget;
 mod egress;
 mod forges;
@@ -22,13 +23,14 @@ use crate::config::{self, Settings};
 use crate::output::Usage;
 use crate::probe::{self, Probed};
 
+pub(crate) use bounds::{AtOnce, Sum, policy, sum};
 pub(crate) use egress::{Reach, egress};
 pub(crate) use forges::{forge_hosts, forge_of};
 use forges::{hosted, open_hosted};
 pub(crate) use listening::{listen, server_config};
 pub(crate) use models::providers;
+pub(crate) use sandboxes::sandbox_config;
 use sandboxes::setup_limits;
-pub(crate) use sandboxes::{policy, sandbox_config};
 
 /// More waiting sessions than this are a queue that nobody's patience outlasts.
 const QUEUED_MAX: usize = 100;
@@ -44,6 +46,8 @@ pub(crate) struct Wishes {
     pub(crate) provider: Option<Provider>,
     /// Whether the offline agent may be asked for although the settings do not name it.
     pub(crate) offline: bool,
+    /// How many sessions share this machine.
+    pub(crate) at_once: AtOnce,
     /// Whether a sandbox is opened once, so that a machine that cannot is told at the start and not by each session.
     pub(crate) probes: bool,
     /// The address at which a service shows the pull requests of local repositories.
@@ -82,7 +86,8 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         let mend = "Set ANTHROPIC_API_KEY or OPENAI_API_KEY (or OPENAI_BASE_URL for a server without keys); `--provider offline` does a few fixed jobs without.";
         problems.push(Problem { what: "no model provider is configured".to_owned(), mend: mend.to_owned() });
     }
-    let (sandbox, policy) = (sandbox_config(settings, &home)?, policy(settings)?);
+    let sandbox = sandbox_config(settings, &home)?;
+    let policy = policy(settings, &sandbox, wishes.at_once)?;
     if wishes.probes {
         problems.extend(no_sandbox(probe::sandbox(&sandbox, &policy, &home).await));
     }
@@ -121,12 +126,17 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
     let forges = ports.forges.hosted.iter().map(|(host, _)| host.clone()).collect();
     let (models, budget) = (ports.providers.clone(), ports.budget);
     let rules = Rules { providers: models.offers(), models, budget, local, forges, ..rules };
-    let running_max = settings.parsed("MAX_CONCURRENT_JOBS")?.unwrap_or(RUNNING_MAX);
-    if running_max == 0 {
-        bail!(Usage("MAX_CONCURRENT_JOBS must be at least 1".to_owned()));
-    }
-    let sessions = Sessions::new(ports, Limits { running_max, queued_max: QUEUED_MAX }, problems);
+    let limits = Limits { running_max: running_max(settings)?, queued_max: QUEUED_MAX };
+    let sessions = Sessions::new(ports, limits, problems);
     Ok(Assembled { sessions, rules })
+}
+
+/// How many sessions may be at work at once.
+fn running_max(settings: &Settings) -> Result<usize> {
+    match settings.parsed("MAX_CONCURRENT_JOBS")?.unwrap_or(RUNNING_MAX) {
+        0 => bail!(Usage("MAX_CONCURRENT_JOBS must be at least 1".to_owned())),
+        running_max => Ok(running_max),
+    }
 }
 
 /// What keeps this machine from opening sandboxes.

@@ -326,14 +326,14 @@ fn parse_env_file(text: &str) -> Result<BTreeMap<String, String>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn empty() -> Settings {
+    pub(crate) fn empty() -> Settings {
         Settings::with_vendors(Vendors::built_in().clone()).unwrap()
     }
 

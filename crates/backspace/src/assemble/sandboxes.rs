@@ -104,15 +104,6 @@ fn place(settings: &Settings, home: &Path) -> Result<Place> {
     }
 }
 
-/// What a sandbox may use.
-///
-/// # Errors
-/// A number that is none.
-pub(crate) fn policy(settings: &Settings) -> Result<sandbox::Policy> {
-    let lifetime = seconds(settings, "SANDBOX_TIMEOUT", 3600)?;
-    Ok(sandbox::Policy { lifetime, ..sandbox::Policy::default() })
-}
-
 /// What the setup of a project may use.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use session::recording::Recording;
 use session::replay::{self, Around, Inside, ReplayError, Stage, Strictness, Until, Verdict};
 use tokio_util::sync::CancellationToken;
 
-use crate::assemble;
+use crate::assemble::{self, AtOnce};
 use crate::config::Settings;
 use crate::output::{self, Usage};
 use crate::show::CANCELLED;
@@ -83,7 +83,8 @@ fn stage(asked: &Replay, settings: &Settings, home: &Path) -> Result<Stage> {
     let inside = if asked.no_sandbox {
         Inside::Recording
     } else {
-        let (config, policy) = (assemble::sandbox_config(settings, home)?, assemble::policy(settings)?);
+        let config = assemble::sandbox_config(settings, home)?;
+        let policy = assemble::policy(settings, &config, AtOnce::One)?;
         Inside::Sandbox(Box::new(Around { config, policy }))
     };
     let repository = asked.repo.as_deref().map(|path| {

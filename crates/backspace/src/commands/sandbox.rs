@@ -14,7 +14,7 @@ use sandbox::{Ended, Ran, Tree};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::assemble;
+use crate::assemble::{self, AtOnce};
 use crate::config::Settings;
 use crate::output::{self, Usage};
 use crate::show::CANCELLED;
@@ -90,7 +90,8 @@ pub(crate) async fn run(asked: Sandbox, mut settings: Settings) -> Result<ExitCo
     }
     let folder = folder(asked.dir.as_deref())?;
     let home = assemble::home(&settings)?;
-    let (config, mut policy) = (assemble::sandbox_config(&settings, &home)?, assemble::policy(&settings)?);
+    let config = assemble::sandbox_config(&settings, &home)?;
+    let mut policy = assemble::policy(&settings, &config, AtOnce::One)?;
     let timeout = policy.lifetime;
     policy.lifetime += ENDING_MAX;
     let way_out = match assemble::egress(&settings, &home).await? {

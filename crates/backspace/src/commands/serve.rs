@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use crate::assemble::{self, Wishes};
+use crate::assemble::{self, AtOnce, Wishes};
 use crate::config::{Settings, for_help};
 use crate::show;
 use crate::signals::Ends;
@@ -47,7 +47,8 @@ pub(crate) async fn run(asked: Serve, settings: &Settings) -> Result<ExitCode> {
     let listen = assemble::listen(settings, asked.listen.as_deref())?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen at {listen}"))?;
     let listen = listener.local_addr().context("cannot tell the address")?;
-    let wishes = Wishes { probes: true, serves_at: Some(reachable(listen)), ..Wishes::default() };
+    let serves_at = Some(reachable(listen));
+    let wishes = Wishes { probes: true, at_once: AtOnce::AsSet, serves_at, ..Wishes::default() };
     let assembled = assemble::assemble(settings, wishes).await?;
     let sessions = assembled.sessions.clone();
     for problem in sessions.problems() {

@@ -41,6 +41,8 @@ pub(super) const CLIENT_ONLY: &[&str] = &[
     "BACKSPACE_REQUIRE_OPENAPI",
     "BACKSPACE_REQUIRE_DOCKER",
     "BACKSPACE_REQUIRE_RUNSC",
+    "BACKSPACE_SKIP_DOCKER",
+    "BACKSPACE_SKIP_RUNSC",
     "BACKSPACE_TEST_CARGO",
     "BACKSPACE_TEST_NETWORK",
     "BACKSPACE_TEST_DOCKER",
@@ -93,6 +95,22 @@ const SETTINGS: &[Setting] = &[
         "SANDBOX_TIMEOUT",
         "3600",
         "seconds that a session's sandbox may live; the agent is ended a minute or more before, so that its work is landed",
+    ),
+    plain(
+        "BACKSPACE_SANDBOX_MEMORY_MIB",
+        "a part of the machine's, at most 4096",
+        "MiB of memory that a sandbox's commands may take; unset, all of MAX_CONCURRENT_JOBS together leave a quarter of the machine's (`backspace doctor` shows it)",
+    ),
+    plain(
+        "BACKSPACE_SANDBOX_CHANGES_MIB",
+        "a part of the machine's memory, at most 4096",
+        "MiB that what is written in a sandbox's work tree may take, and again as much elsewhere in a container; it is memory, unless the events say that it is disk",
+    ),
+    plain("BACKSPACE_SANDBOX_PROCESSES", "512", "processes and threads of a sandbox"),
+    plain(
+        "BACKSPACE_SANDBOX_PROCESSORS",
+        "all, behind the service",
+        "processors whose whole time a sandbox's commands may take",
     ),
     plain(
         "BACKSPACE_EGRESS",

@@ -102,6 +102,7 @@ fn facts(version: &SystemVersion, info: &SystemInfo, is_local: bool) -> Facts {
     let own = rustix::system::uname();
     let lacks = [
         (info.memory_limit, "memory: this engine has no limit on it"),
+        (info.swap_limit, "swap: this engine has no limit on it, so that memory may go on there"),
         (info.pids_limit, "processes: this engine has no limit on all of them"),
     ];
     Facts {

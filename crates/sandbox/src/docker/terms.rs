@@ -1,6 +1,6 @@
 //! What holds in a container, in words.
 
-use super::container::is_gvisor;
+use super::container::{self, Work, is_gvisor};
 use super::engine::Facts;
 use super::{Config, WorkTree};
 use crate::{Policy, Terms};
@@ -25,7 +25,7 @@ pub(super) fn terms(config: &Config, policy: &Policy, facts: &Facts, work_tree: 
     };
     let bounds = [
         ("processes", format!("at most {} processes", policy.processes_max)),
-        ("memory", format!("at most {} MiB of memory beside files in it", policy.memory_bytes_max >> 20)),
+        ("memory", memory(policy, work_tree)),
     ];
     let holds = |what: &str| facts.soft.iter().all(|words| !words.starts_with(what));
     terms.enforced.extend(bounds.into_iter().filter(|(what, _)| holds(what)).map(|(_, words)| words));
@@ -39,6 +39,11 @@ pub(super) fn terms(config: &Config, policy: &Policy, facts: &Facts, work_tree: 
                 "disk: {size} MiB and {files} files are looked at every second, not held by the kernel; the sandbox ends \
                  as well when little is left of its disk"
             ));
+            terms.soft.push(
+                "user: commands have that of the checkout, which is this service's own user; a container of a root service, or with \
+                 BACKSPACE_CHANGES=memory, has one of its own"
+                    .to_owned(),
+            );
         }
         WorkTree::Sent if facts.is_podman || is_gvisor(config.runtime.as_deref(), facts) => {
             terms.enforced.push(format!("changes of at most {size} MiB"));
@@ -50,4 +55,18 @@ pub(super) fn terms(config: &Config, policy: &Policy, facts: &Facts, work_tree: 
         terms.soft.push("the engine is spoken with in the clear, by whoever reaches its port".to_owned());
     }
     terms
+}
+
+/// What is written into memory counts with what processes take: so an engine counts it, and so a command may use it.
+fn memory(policy: &Policy, work_tree: &WorkTree) -> String {
+    let mib = |work: &Work| container::memory(work, policy) >> 20;
+    match work_tree {
+        WorkTree::Overlay(_) => {
+            format!("at most {} MiB of memory, with files in it", mib(&Work::Volumes(Default::default())))
+        }
+        WorkTree::Sent => format!(
+            "at most {} MiB of memory, with files in it, beside the tree that was sent",
+            mib(&Work::Memory(Default::default()))
+        ),
+    }
 }

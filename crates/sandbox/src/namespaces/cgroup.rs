@@ -33,6 +33,10 @@ pub(super) struct Groups {
     pub(super) processors: Result<(), String>,
 }
 
+/// The file that bounds swap in a group: with version 2 swap alone, with version 1 memory and swap together. A kernel that
+/// does not count swap has neither.
+const SWAP: [&str; 2] = ["memory.swap.max", "memory.memsw.limit_in_bytes"];
+
 /// What a group is held to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
@@ -85,6 +89,11 @@ impl Groups {
     /// Puts a process in; what it starts from then on is in too.
     pub(super) fn take_in(&self, process: u32) -> io::Result<()> {
         self.folders.iter().try_for_each(|folder| fs::write(folder.join("cgroup.procs"), process.to_string()))
+    }
+
+    /// Whether what is in memory cannot go on in swap.
+    pub(super) fn bound_swap(&self) -> bool {
+        self.folders.iter().any(|folder| SWAP.iter().any(|file| folder.join(file).exists()))
     }
 
     /// Whether the kernel ended a process of it for want of memory.
@@ -187,7 +196,7 @@ impl Place {
         match self {
             Self::Memory(_) => {
                 fs::write(folder.join("memory.limit_in_bytes"), &memory)?;
-                write_if_there(&folder.join("memory.memsw.limit_in_bytes"), &memory)
+                write_if_there(&folder.join(SWAP[1]), &memory)
             }
             Self::Processes(_) => fs::write(folder.join("pids.max"), processes),
             Self::Processors(_) => {
@@ -198,7 +207,7 @@ impl Place {
             }
             Self::Unified(_) => {
                 fs::write(folder.join("memory.max"), &memory)?;
-                write_if_there(&folder.join("memory.swap.max"), "0")?;
+                write_if_there(&folder.join(SWAP[0]), "0")?;
                 fs::write(folder.join("pids.max"), processes)?;
                 write_if_there(&folder.join("cpu.weight"), WEIGHT)?;
                 let Some(processors) = bounds.processors_max else { return Ok(()) };

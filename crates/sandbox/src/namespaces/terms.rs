@@ -58,6 +58,11 @@ fn memory(bounded: &Bounded<'_>, terms: &mut Terms) {
         }
     };
     terms.enforced.push(format!("at most {} of memory in all", mib(bounded.bounds.memory_bytes_max)));
+    if !groups.bound_swap() {
+        terms.soft.push(
+            "swap: this kernel counts it for no control group, so that memory may go on there".to_owned(),
+        );
+    }
     match (&groups.processors, bounded.bounds.processors_max) {
         (Ok(()), None) => terms.enforced.push("half the service's weight on the processors".to_owned()),
         (Ok(()), Some(most)) => terms.enforced.push(format!("at most {most} processors")),

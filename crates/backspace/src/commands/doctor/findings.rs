@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use session::request::{LocalRepositories, Rules};
 
-use crate::assemble;
+use crate::assemble::{self, AtOnce};
 use crate::config::Settings;
 use crate::probe::{self, Probed};
 
@@ -69,7 +69,8 @@ async fn walls(settings: &Settings) -> Vec<Finding> {
     let versions = Some(holes::judge(&programs)).map(named("versions"));
     let restriction = walls::restriction(&config).map(named("namespaces"));
     let launcher = walls::launcher(&config).map(named("bubblewrap"));
-    versions.into_iter().chain(restriction).chain(launcher).collect()
+    let memory = walls::memory(settings, &config).map(named("memory"));
+    versions.into_iter().chain(restriction).chain(launcher).chain(memory).collect()
 }
 
 /// What git says of itself.
@@ -114,7 +115,8 @@ async fn sandbox(settings: &Settings) -> Verdict {
         let home = assemble::home(settings)?;
         let config = assemble::sandbox_config(settings, &home)?;
         let versions = sandbox::versions(&config).await;
-        let probed = probe::sandbox(&config, &assemble::policy(settings)?, &home).await?;
+        let policy = assemble::policy(settings, &config, AtOnce::AsSet)?;
+        let probed = probe::sandbox(&config, &policy, &home).await?;
         anyhow::Ok((versions, probed))
     };
     let (versions, Probed { terms, tools }) = match tried.await {

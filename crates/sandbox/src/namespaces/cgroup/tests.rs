@@ -81,13 +81,17 @@ fn bounds_go_to_the_files_of_each_version() {
     assert_eq!((read("memory.max"), read("pids.max")), ("5368709120".to_owned(), "172".to_owned()));
     Place::Memory(PathBuf::new()).bound(base.path(), bounds).unwrap();
     assert_eq!(read("memory.limit_in_bytes"), "5368709120");
+    assert!(!groups.bound_swap(), "no file of it is there");
     assert!(!base.path().join("memory.swap.max").exists() && !base.path().join("cpu.max").exists());
     Place::Processors(PathBuf::new()).bound(base.path(), bounds).unwrap();
     assert_eq!((read("cpu.shares"), read("cpu.cfs_quota_us")), ("512".to_owned(), "300000".to_owned()));
-    for name in ["cpu.max", "cpu.weight"] {
+    for name in ["cpu.max", "cpu.weight", "memory.swap.max", "memory.memsw.limit_in_bytes"] {
         fs::write(base.path().join(name), "").unwrap();
     }
     Place::Unified(PathBuf::new()).bound(base.path(), bounds).unwrap();
+    Place::Memory(PathBuf::new()).bound(base.path(), bounds).unwrap();
+    let swap = (read("memory.swap.max"), read("memory.memsw.limit_in_bytes"));
+    assert_eq!((swap, groups.bound_swap()), (("0".to_owned(), "5368709120".to_owned()), true));
     assert_eq!((read("cpu.max"), read("cpu.weight")), ("300000 100000".to_owned(), "50".to_owned()));
 
     fs::write(base.path().join("memory.events"), "oom 4\noom_kill 0\n").unwrap();

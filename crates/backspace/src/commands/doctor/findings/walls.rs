@@ -6,6 +6,8 @@ use std::path::Path;
 use sandbox::{Config, Terms, namespaces};
 
 use super::Verdict;
+use crate::assemble::{self, Sum};
+use crate::config::Settings;
 
 /// Bits of a mode that have a program run as its owner.
 const SET_USER_ID: u32 = 0o4000;
@@ -14,6 +16,7 @@ const SET_USER_ID: u32 = 0o4000;
 const HARDENED: &[(&str, &str)] = &[
     ("disk", "Linux 6.6 or later keeps changes in memory, where their size and number are bounded"),
     ("memory", GROUPS),
+    ("swap", "turn swap off (`swapoff -a`), or have the kernel count it (boot with `swapaccount=1`)"),
     ("processor", GROUPS),
 ];
 const GROUPS: &str = "a control group of its own bounds it: start the service with `systemd-run --user --scope -p \
@@ -33,6 +36,28 @@ pub(super) fn softness(terms: &Terms) -> Option<String> {
     let mends =
         if mends.is_empty() { String::new() } else { format!(". To enforce it: {}", mends.join("; ")) };
     Some(format!("not enforced here: {}{mends}", terms.soft.join("; ")))
+}
+
+/// What the sandboxes of a service may take of this machine's memory; nothing when it cannot be told, which is said where
+/// one is opened.
+pub(super) fn memory(settings: &Settings, config: &Config) -> Option<Verdict> {
+    Some(judge(&assemble::sum(settings, config).ok()?))
+}
+
+fn judge(sum: &Sum) -> Verdict {
+    let mib = |bytes: u64| bytes >> 20;
+    let what = format!(
+        "{} sandboxes at once (MAX_CONCURRENT_JOBS) may take {} MiB each, with files in memory; this machine has {} MiB",
+        sum.sandboxes,
+        mib(sum.each_bytes),
+        mib(sum.machine_bytes)
+    );
+    if sum.fits() {
+        return Verdict::Fine(what);
+    }
+    let mend = "Set MAX_CONCURRENT_JOBS, BACKSPACE_SANDBOX_MEMORY_MIB or BACKSPACE_SANDBOX_CHANGES_MIB lower: together they \
+                may take more than there is, and the system then ends whatever it likes";
+    Verdict::Weak { what, mend: mend.to_owned() }
 }
 
 /// What keeps ordinary users from sandboxes of namespaces here; nothing when `config` names none.
@@ -92,6 +117,18 @@ mod tests {
         );
         assert!(soft(&["disk: no bound"]).unwrap().ends_with("where their size and number are bounded"));
         assert_eq!(soft(&["something"]).as_deref(), Some("not enforced here: something"));
+    }
+
+    #[test]
+    fn more_memory_than_there_is_is_told_with_the_mend() {
+        let told = |sandboxes| judge(&Sum { sandboxes, each_bytes: 4 << 30, machine_bytes: 16 << 30 });
+        let Verdict::Fine(what) = told(4) else { panic!("four fit") };
+        assert_eq!(
+            what,
+            "4 sandboxes at once (MAX_CONCURRENT_JOBS) may take 4096 MiB each, with files in memory; this machine has 16384 MiB"
+        );
+        let Verdict::Weak { mend, .. } = told(5) else { panic!("five do not fit") };
+        assert!(mend.starts_with("Set MAX_CONCURRENT_JOBS, BACKSPACE_SANDBOX_MEMORY_MIB or"), "{mend}");
     }
 
     #[test]
