@@ -14,10 +14,23 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use crate::ORDINARY;
 use crate::world::{BACKEND, ENGINE, SMALL_DISK, SMALL_DISK_BYTES};
 
-/// Says that the engine must be there; without, the suite is not run in containers, which is said.
+/// Says that the engine must be there; without, the suite is not run in containers, which is said, and is a failure where
+/// no test may be skipped.
 const REQUIRED: [&str; 2] = ["BACKSPACE_REQUIRE_DOCKER", "BACKSPACE_TEST_DOCKER"];
 /// Says that gVisor must be there as well.
 const GVISOR_REQUIRED: &str = "BACKSPACE_REQUIRE_RUNSC";
+/// Says that no test may be skipped,
+const NO_SKIPS: &str = "BACKSPACE_REQUIRE_SANDBOX";
+/// but for these, where a machine may start no engine or has no gVisor.
+const ENGINE_SKIPPED: &str = "BACKSPACE_SKIP_DOCKER";
+const GVISOR_SKIPPED: &str = "BACKSPACE_SKIP_RUNSC";
+
+/// Says that something is not tested, where that is allowed.
+fn skip(what: &str, allowed_by: &str) {
+    let allowed = std::env::var_os(NO_SKIPS).is_none() || std::env::var_os(allowed_by).is_some();
+    assert!(allowed, "{what}; {NO_SKIPS} allows no skip but by {allowed_by}=1");
+    println!("SKIPPED, {what}");
+}
 
 /// An engine that ends with this process.
 struct Engine {
@@ -32,7 +45,7 @@ fn engine() -> Option<&'static Engine> {
     static STARTED: OnceLock<Option<Engine>> = OnceLock::new();
     let started = STARTED.get_or_init(|| {
         if !REQUIRED.iter().any(|name| std::env::var_os(name).is_some()) {
-            println!("SKIPPED, nobody asked for containers: set BACKSPACE_REQUIRE_DOCKER=1");
+            skip("nobody asked for containers: set BACKSPACE_REQUIRE_DOCKER=1", ENGINE_SKIPPED);
             return None;
         }
         assert!(rustix::process::geteuid().is_root(), "only root starts an engine for the tests");
@@ -127,9 +140,9 @@ fn the_same_holds_in_containers_for_an_ordinary_user() {
 fn the_same_holds_in_gvisor() {
     let Some(engine) = engine() else { return };
     if !engine.has_gvisor {
-        assert!(std::env::var_os(GVISOR_REQUIRED).is_none(), "runsc and busybox are not installed");
-        println!("SKIPPED, runsc and busybox are not installed");
-        return;
+        let what = "runsc and busybox are not installed";
+        assert!(std::env::var_os(GVISOR_REQUIRED).is_none(), "{what}");
+        return skip(what, GVISOR_SKIPPED);
     }
     run("docker+runsc", By::Root);
 }
