@@ -3,11 +3,13 @@
 //! Most are scripts that run twice: in a sandbox, where they must fail, and outside of one, where they must work. So a
 //! script with a mistake is not taken for a wall that held. Which backend is attacked says `BACKSPACE_TEST_SANDBOX`.
 
+mod disk;
 mod escape;
 mod hostile;
 mod injection;
 mod network;
 mod options;
+mod proxy;
 mod resources;
 mod secrets;
 mod stage;
@@ -63,8 +65,10 @@ pub(crate) const CLASSES: &[&Class] = &[
     &escape::CLASS,
     &secrets::CLASS,
     &network::CLASS,
+    &proxy::CLASS,
     &resources::CLASS,
     &survival::CLASS,
+    &disk::CLASS,
     &tree::CLASS,
     &way_out::CLASS,
     &hostile::CLASS,

@@ -34,6 +34,8 @@ const ATTACKS: &[Attack] = &[
     Attack { name: "names that speak to the model, in thousands", how: How::Code(|_| speaking_names()) },
 ];
 
+/// The model is told less of a repository than this, however much there is.
+const TOLD_MAX: usize = 100_000;
 const ONE_MIB: &str = "1 MiB";
 
 /// A world over a repository whose main branch `make` has given another commit.
@@ -101,7 +103,8 @@ fn bomb(levels: u32, content: &'static str) -> Trial<'static> {
         let commit = nested(folder.path(), 3, "x\n");
         git(folder.path(), &["checkout", "-q", &commit]);
         let files = git(folder.path(), &["ls-files"]).lines().count();
-        Tried { attack, control: Said::Breached(format!("{files} files of 4 objects are written")) }
+        let control = format!("{files} files of 4 objects are written");
+        Tried { attack, control: if files == 1000 { Said::Breached(control) } else { Said::Held(control) } }
     })
 }
 
@@ -152,14 +155,18 @@ fn many_files() -> Trial<'static> {
             .map(|entry| entry.event.payload().unwrap().len())
             .sum::<usize>();
         let attack = match outcome(&entries) {
-            Outcome::Delivered(_) if told < 100_000 => {
+            Outcome::Delivered(_) if told < TOLD_MAX => {
                 Said::Held(format!("delivered, {told} bytes of prompt"))
             }
             Outcome::Delivered(_) => Said::Breached(format!("{told} bytes of prompt")),
             other => Said::Unclear(format!("{other:?}")),
         };
         let listing = git(Path::new(&world.repository), &["ls-tree", "-r", "--name-only", "many"]).len();
-        Tried { attack, control: Said::Breached(format!("a plain listing has {listing} bytes")) }
+        let control = format!("a plain listing has {listing} bytes");
+        Tried {
+            attack,
+            control: if listing > TOLD_MAX { Said::Breached(control) } else { Said::Held(control) },
+        }
     })
 }
 
@@ -192,8 +199,9 @@ fn large_file() -> Trial<'static> {
             Outcome::Delivered(_) => Said::Breached(format!("an entry of {longest} bytes")),
             other => Said::Unclear(format!("{other:?}")),
         };
-        let size = git(Path::new(&world.repository), &["cat-file", "-s", "large:large"]);
-        Tried { attack, control: Said::Breached(format!("read to its end it has {size} bytes")) }
+        let read = git(Path::new(&world.repository), &["cat-file", "blob", "large:large"]).len();
+        let control = format!("read to its end it has {read} bytes");
+        Tried { attack, control: if read > BYTES { Said::Breached(control) } else { Said::Held(control) } }
     })
 }
 
@@ -258,7 +266,7 @@ fn speaking_names() -> Trial<'static> {
             .payload()
             .unwrap();
         let attack = match outcome(&entries) {
-            Outcome::Delivered(_) if briefed.len() < 100_000 => {
+            Outcome::Delivered(_) if briefed.len() < TOLD_MAX => {
                 Said::Held(format!("{} bytes of prompt", briefed.len()))
             }
             Outcome::Delivered(_) => Said::Breached(format!("{} bytes of prompt", briefed.len())),
@@ -266,6 +274,10 @@ fn speaking_names() -> Trial<'static> {
         };
         let names: usize =
             std::fs::read_dir(&world.repository).unwrap().flatten().map(|it| it.file_name().len()).sum();
-        Tried { attack, control: Said::Breached(format!("all names have {names} bytes")) }
+        let control = format!("all names have {names} bytes");
+        Tried {
+            attack,
+            control: if names > TOLD_MAX { Said::Breached(control) } else { Said::Held(control) },
+        }
     })
 }

@@ -1,9 +1,11 @@
 //! Attacks by what a caller may name: addresses, branches, paths.
 
-use std::process::Command;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 use session::request::{self, LocalRepositories, Rules};
+use url::Url;
 
 use super::stage::Said;
 use super::{Attack, Class, How, Trial, Tried};
@@ -20,12 +22,9 @@ const ATTACKS: &[Attack] = &[
     Attack { name: "addresses that git runs as a program", how: How::Code(|_| address_that_runs()) },
     Attack {
         name: "addresses of this machine, of a private network, of a cloud's metadata",
-        how: How::Code(|_| refused_addresses(PRIVATE)),
+        how: How::Code(|_| private_addresses()),
     },
-    Attack {
-        name: "addresses that two parsers read differently",
-        how: How::Code(|_| refused_addresses(CONFUSING)),
-    },
+    Attack { name: "addresses that two parsers read differently", how: How::Code(|_| confusing_addresses()) },
     Attack { name: "branches that git reads as options or as other refs", how: How::Code(|_| branches()) },
     Attack { name: "folders of this machine, asked for over the network", how: How::Code(|_| folders()) },
 ];
@@ -54,6 +53,9 @@ const PRIVATE: &[&str] = &[
     "http://github.com/o/r",
     "https://localhost.localdomain/o/r",
 ];
+
+/// Those of them that are this machine's.
+const HERE: &[&str] = &["127.0.0.1", "localhost", "0x7f000001", "2130706433", "127.1", "0177.0.0.1"];
 
 const CONFUSING: &[&str] = &[
     "https://github.com@evil.example/o/r",
@@ -142,23 +144,72 @@ fn address_that_runs() -> Trial<'static> {
     })
 }
 
-fn refused_addresses(addresses: &'static [&'static str]) -> Trial<'static> {
-    Box::pin(async move {
-        let through: Vec<&&str> =
-            addresses.iter().filter(|address| taken(&json!({ "repoUrl": address }))).collect();
-        let attack = match (through.is_empty(), taken(&json!({ "repoUrl": "https://github.com/o/r" }))) {
-            (true, true) => Said::Held(format!("{} refused", addresses.len())),
-            (false, _) => Said::Breached(format!("{through:?}")),
-            (true, false) => Said::Unclear("a good address is refused as well".to_owned()),
-        };
-        // A careless service asks whether there is a colon, and leaves the rest to whoever connects.
-        let accepted = addresses.iter().filter(|address| address.contains(':')).count();
-        let control = match accepted == addresses.len() {
-            true => Said::Breached(format!("{accepted} look like addresses")),
-            false => Said::Held(format!("{accepted} look like addresses")),
-        };
-        Tried { attack, control }
+fn private_addresses() -> Trial<'static> {
+    Box::pin(async {
+        // Whoever takes each of them for an address like any other has git connect to this machine.
+        let control = tokio::task::spawn_blocking(reached_by_git).await.unwrap();
+        Tried { attack: refused(PRIVATE), control }
     })
+}
+
+/// Asks git for the spellings of this machine that are among the addresses.
+fn reached_by_git() -> Said {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    listener.set_nonblocking(true).unwrap();
+    let reached: Vec<&str> = HERE
+        .iter()
+        .filter(|host| {
+            let mut asked = Command::new("git");
+            asked.args(["-c", "http.proxy=", "ls-remote", &format!("https://{host}:{port}/o/r")]);
+            let mut asked = asked.stderr(Stdio::null()).spawn().unwrap();
+            let come = loop {
+                match listener.accept() {
+                    Ok(_) => break true,
+                    Err(_) if asked.try_wait().unwrap().is_some() => break listener.accept().is_ok(),
+                    Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
+                }
+            };
+            drop(asked.kill());
+            asked.wait().unwrap();
+            come
+        })
+        .copied()
+        .collect();
+    match reached.len() == HERE.len() {
+        true => Said::Breached(format!("git connects to this machine by {reached:?}")),
+        false => Said::Held(format!("git connects by {reached:?} alone")),
+    }
+}
+
+fn confusing_addresses() -> Trial<'static> {
+    Box::pin(async {
+        // One parser is that of browsers; the other takes what stands after the last `@`, as many programs do.
+        let by_rule = |address: &str| Url::parse(address).ok()?.host_str().map(str::to_owned);
+        let by_hand = |address: &str| {
+            let authority = address.split_once("://")?.1.rsplit('@').next()?;
+            Some(authority.split(['/', '?', ':']).next()?.to_owned())
+        };
+        let differ = CONFUSING.iter().filter(|address| by_rule(address) != by_hand(address)).count();
+        let misleading = "https://github.com#@evil.example/o/r";
+        let hosts = (by_rule(misleading), by_hand(misleading));
+        let control = format!("{differ} have another host in another parser, such as {hosts:?}");
+        let shown = differ >= 5 && hosts == (Some("github.com".to_owned()), Some("evil.example".to_owned()));
+        Tried {
+            attack: refused(CONFUSING),
+            control: if shown { Said::Breached(control) } else { Said::Held(control) },
+        }
+    })
+}
+
+fn refused(addresses: &[&str]) -> Said {
+    let through: Vec<&&str> =
+        addresses.iter().filter(|address| taken(&json!({ "repoUrl": address }))).collect();
+    match (through.is_empty(), taken(&json!({ "repoUrl": "https://github.com/o/r" }))) {
+        (true, true) => Said::Held(format!("{} refused", addresses.len())),
+        (false, _) => Said::Breached(format!("{through:?}")),
+        (true, false) => Said::Unclear("a good address is refused as well".to_owned()),
+    }
 }
 
 fn branches() -> Trial<'static> {

@@ -32,6 +32,10 @@ const ATTACKS: &[Attack] = &[
     Attack { name: "more attributes of files than the quota", how: How::Script(ATTRIBUTES) },
     Attack { name: "go before all others, by real-time priority", how: How::Script(PRIORITY) },
     Attack { name: "half of all files that the kernel opens for everybody", how: How::Code(open_files) },
+    Attack {
+        name: "asynchronous requests, which are counted for the whole machine",
+        how: How::Script(ASYNCHRONOUS),
+    },
     Attack { name: "raise the limits again", how: How::Script(LIMITS) },
     Attack { name: "gigabytes of output", how: How::Code(output_without_end) },
     Attack { name: "a file of a TiB of holes, read by the host", how: How::Code(holes) },
@@ -231,6 +235,17 @@ status = os.waitpid(child(take), 0)[1]
 breached("before all others") if status == 7 << 8 else held(f"status {status:#x}")
 "#;
 
+const ASYNCHRONOUS: &str = r#"
+SYS_io_setup, SYS_io_destroy = (206, 207) if os.uname().machine == "x86_64" else (0, 1)
+context = (ctypes.c_ulong * 1)()
+result = call(SYS_io_setup, 1000, context)
+if result != 0:
+    absent("this kernel has none") if result == "ENOSYS" and not INSIDE else held(result)
+taken = None if INSIDE else open("/proc/sys/fs/aio-nr").read().strip()
+call(SYS_io_destroy, context[0])
+breached(f"of those of the whole machine {taken} are taken")
+"#;
+
 const LIMITS: &str = r#"
 def raise_one():
     for limit in [resource.RLIMIT_NPROC, resource.RLIMIT_DATA, resource.RLIMIT_CORE, resource.RLIMIT_NOFILE]:
@@ -297,10 +312,16 @@ fn output_without_end(stage: &Stage) -> Trial<'_> {
             (Ended::Exited(0), OUTPUT) => Said::Breached(format!("{kept} bytes kept, {grown} bytes taken")),
             (ended, bytes) => Said::Unclear(format!("{ended:?} after {bytes} bytes")),
         };
-        // Whoever collects the output of a child collects all of it; a hundredth shows it.
+        // Whoever collects the output of a child collects all of it; a tenth shows it.
+        let before = resident();
         let careless =
-            std::process::Command::new("head").args(["-c", "100000000", "/dev/zero"]).output().unwrap();
-        Tried { attack, control: Said::Breached(format!("{} bytes kept", careless.stdout.len())) }
+            std::process::Command::new("head").args(["-c", "300000000", "/dev/zero"]).output().unwrap();
+        let (kept, grown) = (careless.stdout.len(), resident().saturating_sub(before));
+        let control = match kept == 300_000_000 && grown > GROWN_MAX {
+            true => Said::Breached(format!("{kept} bytes kept, {grown} bytes taken")),
+            false => Said::Held(format!("{kept} bytes kept, {grown} bytes taken")),
+        };
+        Tried { attack, control }
     })
 }
 

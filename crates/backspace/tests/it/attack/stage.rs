@@ -120,6 +120,11 @@ impl Stage {
         }
     }
 
+    /// A folder of this machine that everybody may write to.
+    pub(crate) fn open_folder(&self) -> PathBuf {
+        self.folder.path().join("open")
+    }
+
     /// Runs `script` in a sandbox of its own.
     pub(crate) async fn inside(&self, script: &str) -> Said {
         let sandbox = self.open(policy()).await.unwrap();

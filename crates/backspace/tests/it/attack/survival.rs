@@ -1,5 +1,7 @@
 //! Attacks that try to outlive the sandbox: processes, mounts, groups, files, and what the kernel keeps by name.
 
+mod kept;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +31,7 @@ const ATTACKS: &[Attack] = &[
     Attack { name: "hold the output open so that the call does not return", how: How::Code(hold_the_output) },
     Attack { name: "outlive a command that ran out of time", how: How::Code(outlive_the_deadline) },
     Attack { name: "cripple process 1, by the numbers of its threads", how: How::Code(by_thread_id) },
-    Attack { name: "shared memory and queues that are kept by name", how: How::Script(BY_NAME) },
+    Attack { name: "shared memory and queues that are kept by name", how: How::Code(kept::by_name) },
     Attack { name: "mounts, control groups and files on this machine", how: How::Code(on_the_machine) },
 ];
 
@@ -91,17 +93,6 @@ child(forking)
 # Inside there is no end of it.
 time.sleep(0.5) if INSIDE else wait_for_programs()
 held("they run")
-"#;
-
-const BY_NAME: &str = r#"
-KEY = 0x6261636b
-segment = C.shmget(KEY, ctypes.c_size_t(4096), 0o1600)
-if INSIDE:
-    held("whether it is seen outside, the control tells")
-seen = open("/proc/sysvipc/shm").read()
-found = str(KEY) in seen
-C.shmctl(segment, 0, None)
-breached("outside it stays, and everybody sees it") if found else held("it is not seen")
 "#;
 
 /// Takes files, processor and rank from a process by each of its threads, opens its memory and its pipes, and ends it in
@@ -400,6 +391,7 @@ fn on_the_machine(stage: &Stage) -> Trial<'_> {
         sandbox.run(&leave).await;
         let while_open = mounts_over(sandbox.base.path());
         let groups: BTreeSet<String> = processes_with(&mark).into_iter().flat_map(groups_of).collect();
+        let is_bounded = sandbox.sandbox.terms().soft.iter().all(|soft| !soft.starts_with("memory"));
         sandbox.sandbox.close().await.unwrap();
         let files = ["/tmp", "/dev/shm", "/var/tmp"].map(|folder| PathBuf::from(folder).join(&mark));
         let (mounts, groups_left) = (mounts_over(sandbox.base.path()), groups_left(&groups));
@@ -409,6 +401,8 @@ fn on_the_machine(stage: &Stage) -> Trial<'_> {
             Said::Breached(format!("mounts: {mounts:?}, while it was open {while_open:?}"))
         } else if !groups_left.is_empty() {
             Said::Breached(format!("groups: {groups_left:?}"))
+        } else if groups.is_empty() && is_bounded && kernel() == "shared" {
+            Said::Unclear("it is in a control group, and none was seen".to_owned())
         } else {
             Said::Held(format!("nothing is left, no group of {}", groups.len()))
         };

@@ -76,11 +76,13 @@ fn table<'a>(text: &'a str, kind: &str) -> &'a str {
 #[test]
 fn the_document_lists_every_attack() {
     let text = std::fs::read_to_string(document()).unwrap();
-    let table = table(&text, "namespaces");
-    for class in CLASSES {
-        for attack in class.attacks {
-            let row = format!("| {} | {} | ", class.name, attack.name);
-            assert!(table.contains(&row), "{row}: run `./dev attack`");
+    for kind in KINDS {
+        let table = table(&text, kind);
+        for class in CLASSES {
+            for attack in class.attacks {
+                let row = format!("| {} | {} | ", class.name, attack.name);
+                assert!(table.contains(&row), "{row}: run `./dev attack {kind}`");
+            }
         }
     }
 }
