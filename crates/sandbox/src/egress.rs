@@ -153,7 +153,7 @@ pub fn open(config: &Config) -> Result<Egress, Error> {
     let shared = Arc::new(Shared {
         config: config.clone(),
         lending: Lending::new(config).map_err(failed)?,
-        tally: Tally::default(),
+        tally: Tally::new(config.hosts.clone()),
         pace: Arc::new(Pace::new(&config.caps)),
         over: end.child_token(),
     });

@@ -217,10 +217,16 @@ fn what_was_not_reached_is_named_once_and_has_no_powers() {
     assert!(body.contains("| `a.example` | 5 | `is not on the list` |\n"), "{body}");
     assert!(!body.contains("b.example") && !body.contains("@octocat"), "{body}");
     events.extend((0..30).map(|number| decided(&format!("host{number:02}.example"), true, 1)));
+    events.push(decided("zz.example", true, 7));
     body.clear();
     not_reached(&mut body, &log(events));
     assert_eq!(body.lines().filter(|line| line.starts_with("| `")).count(), 20, "{body}");
-    assert!(body.ends_with("\nAnd 12 more.\n\n"), "{body}");
+    let often: Vec<&str> = body.lines().filter(|line| line.starts_with("| `")).take(3).collect();
+    assert!(
+        often[0].starts_with("| `zz.example` | 7 |") && often[1].starts_with("| `a.example` | 5 |"),
+        "{body}"
+    );
+    assert!(body.ends_with("\nAnd 13 more, asked for 13 times in all.\n\n"), "{body}");
     body.clear();
     not_reached(&mut body, &log([decided("b.example", false, 1)]));
     assert_eq!(body, "");
