@@ -48,6 +48,12 @@ pub enum Refusal {
     /// What the session may send or receive is used up.
     #[error("what a session may send or receive is used up")]
     Spent,
+    /// Nothing was moved on the connection for long.
+    #[error("nothing was moved on the connection for long, so it was ended")]
+    Idle,
+    /// The connection was held for too long.
+    #[error("the connection was held for longer than any may be, so it was ended")]
+    TooLong,
     /// A request to a registry with the operator's credential that is not a plain download from it.
     #[error(
         "with the operator's credential only downloads (GET, HEAD) below the registry's own address are let through"
@@ -72,6 +78,8 @@ impl Refusal {
             Self::Silent => "silent",
             Self::TooMany => "too_many",
             Self::Spent => "spent",
+            Self::Idle => "idle",
+            Self::TooLong => "too_long",
             Self::NotADownload => "not_a_download",
         }
     }
@@ -90,7 +98,7 @@ impl Refusal {
             | Self::Spent
             | Self::NotADownload => StatusCode::FORBIDDEN,
             Self::Unknown | Self::NotTrusted | Self::Unreachable | Self::Upstream => StatusCode::BAD_GATEWAY,
-            Self::Silent => StatusCode::REQUEST_TIMEOUT,
+            Self::Silent | Self::Idle | Self::TooLong => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
         }
     }

@@ -1,6 +1,7 @@
 //! Downloads from a registry that needs a credential: TLS ends here, the credential is added, and goes on outside.
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -36,6 +37,27 @@ const GREET_MAX: Duration = Duration::from_secs(20);
 /// Headers of a request or of an answer.
 const HEADERS_MAX: usize = 100;
 
+/// The headers of a download that reach a registry. By others, such as `X-Original-URL` or `X-HTTP-Method-Override`,
+/// servers and what stands before them take a request for another one than was looked at, and it has the credential.
+const PASSED: [HeaderName; 13] = [
+    header::ACCEPT,
+    header::ACCEPT_CHARSET,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::PRAGMA,
+    header::RANGE,
+    header::USER_AGENT,
+];
+/// Beginnings and names of headers of the tools' own: npm says what it does (npm-registry-fetch, pacote), cargo which
+/// protocol of an index it speaks.
+const PASSED_OF_TOOLS: [&str; 3] = ["npm-", "pacote-", "cargo-protocol"];
+
 /// What goes back inside: the registry's answer, or a word of ours.
 type Answer = Response<Either<Counted, Full<Bytes>>>;
 
@@ -58,7 +80,12 @@ pub(super) async fn serve(
         .timer(TokioTimer::new())
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(inside), service);
-    served.await.map_err(|_| Cut::Broken)
+    served.await.map_err(|error| cut(&error))
+}
+
+/// Why a connection with a program inside ended: by what [`Counted`] said, or because one side is gone.
+fn cut(error: &hyper::Error) -> Cut {
+    error.source().and_then(|cause| cause.downcast_ref().copied()).unwrap_or(Cut::Broken)
 }
 
 /// The registry, as one connection sees it.
@@ -151,7 +178,7 @@ impl Registry<'_> {
     }
 }
 
-/// The request as the registry gets it: to its own name, with the credential, without what is between the program and us.
+/// The request as the registry gets it: to its own name, with the credential, with nothing that could make it another.
 fn onward(
     request: &Request<Incoming>,
     host: &Host,
@@ -161,17 +188,22 @@ fn onward(
     let mut onward = Request::new(Empty::new());
     *onward.method_mut() = request.method().clone();
     *onward.uri_mut() = uri;
+    let mut plain = request.headers().clone();
+    // What the message names as of this connection stays here, whatever it is.
+    keep_plain(&mut plain);
     let headers = onward.headers_mut();
-    headers.clone_from(request.headers());
-    keep_plain(headers);
-    for name in [header::COOKIE, header::EXPECT, header::CONTENT_LENGTH] {
-        headers.remove(name);
+    for (name, value) in plain.iter().filter(|(name, _)| passes(name)) {
+        headers.append(name, value.clone());
     }
     let mut credential = HeaderValue::from_str(credential.expose_secret()).ok()?;
     credential.set_sensitive(true);
     headers.insert(header::AUTHORIZATION, credential);
     headers.insert(header::HOST, HeaderValue::from_str(host.as_str()).ok()?);
     Some(onward)
+}
+
+fn passes(name: &HeaderName) -> bool {
+    PASSED.contains(name) || PASSED_OF_TOOLS.iter().any(|begins| name.as_str().starts_with(begins))
 }
 
 /// Takes out what is of one connection only, by the standard and by the message's own word.
@@ -227,19 +259,16 @@ struct Counted {
 
 impl Body for Counted {
     type Data = Bytes;
-    type Error = std::io::Error;
+    type Error = Cut;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else { return Poll::Ready(None) };
-        let frame = frame.map_err(std::io::Error::other)?;
+        let frame = frame.map_err(|_| Cut::Broken)?;
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-        if self.meter.count(Direction::Received, bytes).is_err() {
-            return Poll::Ready(Some(Err(std::io::Error::other("used up"))));
-        }
-        Poll::Ready(Some(Ok(frame)))
+        Poll::Ready(Some(self.meter.count(Direction::Received, bytes).map(|()| frame)))
     }
 
     fn is_end_stream(&self) -> bool {

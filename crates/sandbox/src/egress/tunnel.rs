@@ -22,11 +22,13 @@ pub(super) struct Meter {
 }
 
 /// Why a tunnel ended before both of its sides had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Cut {
-    /// One side is gone, or nothing was moved for long: nobody is left to be told.
+    /// One side is gone: nobody is left to be told.
+    #[error("one side is gone")]
     Broken,
-    /// Nothing may be moved any more.
+    /// It may not go on.
+    #[error("{0}")]
     Refused(Refusal),
 }
 
@@ -38,8 +40,8 @@ pub(super) async fn bounded(
 ) -> Result<(), Cut> {
     tokio::select! {
         ended = speaking => ended,
-        () = stands_still(meter, caps) => Err(Cut::Broken),
-        () = tokio::time::sleep(caps.lifetime_max) => Err(Cut::Broken),
+        () = stands_still(meter, caps) => Err(Cut::Refused(Refusal::Idle)),
+        () = tokio::time::sleep(caps.lifetime_max) => Err(Cut::Refused(Refusal::TooLong)),
     }
 }
 

@@ -273,7 +273,21 @@ async fn who_says_nothing_is_hung_up_on() {
     let mut idle = open.greet("a.example", "a.example").await;
     idle.read_exact(&mut vec![0; hello("a.example").len()]).await.unwrap();
     assert_eq!(rest_of(&mut idle).await, "");
-    open.close().await;
+    let told = open.decided().into_iter().chain(open.close().await).collect::<Vec<_>>();
+    assert!(told.contains(&"a.example idle ×1 0/0".to_owned()), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stays_too_long_is_hung_up_on_and_that_is_told() {
+    let mut world = World::new(&["a.example"]);
+    world.serve("a.example", echo).await;
+    world.config.caps.lifetime_max = world.config.caps.idle_max / 2;
+    let open = world.open();
+    let mut long = open.greet("a.example", "a.example").await;
+    long.read_exact(&mut vec![0; hello("a.example").len()]).await.unwrap();
+    assert_eq!(rest_of(&mut long).await, "");
+    let told = open.decided().into_iter().chain(open.close().await).collect::<Vec<_>>();
+    assert!(told.contains(&"a.example too_long ×1 0/0".to_owned()), "{told:?}");
 }
 
 #[tokio::test]

@@ -140,7 +140,7 @@ async fn a_download_has_the_credential_and_whoever_asks_never_sees_it() {
     let open = world.open();
     let mut inside = greet(&open).await;
     let request = "GET /npm/@a%2fb?x=1 HTTP/1.1\r\nHost: other.example\r\nAuthorization: Bearer mine\r\nCookie: c=d\r\n\
-                   Accept: text/html\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n";
+                   Accept: text/html\r\nConnection: npm-hop\r\nNpm-Hop: 1\r\n\r\n";
     let (head, body) = ask(&mut inside, request).await;
     assert_eq!(body, "you asked for /npm/@a%2fb?x=1");
     assert!(head.starts_with("http/1.1 200 ok\r\n") && head.contains("x-kept: yes"), "{head}");
@@ -164,6 +164,52 @@ async fn a_download_has_the_credential_and_whoever_asks_never_sees_it() {
     let decided = open.decided();
     assert!(decided.len() == 1 && decided[0].starts_with("registry.example allowed ×1 "), "{decided:?}");
     assert!(decided[0].ends_with(&format!("/{}", body.len())), "{decided:?}");
+    open.close().await;
+}
+
+/// By each of the others some server or proxy serves another path, another host or another method.
+#[tokio::test]
+async fn only_headers_that_downloads_need_reach_the_registry() {
+    let (mut world, registry) = world(1).await;
+    let open = world.open();
+    let passed = [
+        "accept: application/vnd.npm.install-v1+json; q=1.0, */*",
+        "accept-encoding: gzip",
+        "cache-control: max-age=0",
+        "cargo-protocol: version=1",
+        "if-modified-since: Thu, 26 Nov 2026 00:00:00 GMT",
+        "if-none-match: \"etag\"",
+        "npm-command: ci",
+        "pacote-req-type: packument",
+        "range: bytes=0-1",
+        "user-agent: pip/23.0.1",
+    ];
+    let kept_back = [
+        "x-original-url: /admin",
+        "x-rewrite-url: /admin",
+        "x-http-method-override: DELETE",
+        "x-http-method: DELETE",
+        "x-method-override: PUT",
+        "x-forwarded-host: other.example",
+        "x-forwarded-prefix: /admin",
+        "x-forwarded-for: 127.0.0.1",
+        "forwarded: host=other.example",
+        "x-real-ip: 127.0.0.1",
+        "x-jfrog-art-api: mine",
+        "private-token: mine",
+        "referer: https://other.example/",
+        "origin: https://other.example",
+        "expect: 100-continue",
+    ];
+    let lines = passed.iter().chain(&kept_back).map(|line| format!("{line}\r\n")).collect::<String>();
+    ask(&mut greet(&open).await, &format!("GET /npm/a HTTP/1.1\r\nHost: x\r\n{lines}\r\n")).await;
+    let asked = registry.asked();
+    let mut lines: Vec<&str> = asked[0].lines().skip(1).filter(|line| !line.is_empty()).collect();
+    lines.sort_unstable();
+    let (own, secret) = (format!("host: {HOST}"), format!("authorization: {SECRET}"));
+    let mut expected: Vec<&str> = passed.iter().copied().chain([own.as_str(), secret.as_str()]).collect();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
     open.close().await;
 }
 
@@ -250,5 +296,6 @@ async fn what_a_registry_may_send_is_bounded() {
     let mut heard = Vec::new();
     drop(inside.read_to_end(&mut heard).await);
     assert!(!String::from_utf8(heard).unwrap().contains("you asked"));
-    open.close().await;
+    let told = open.decided().into_iter().chain(open.close().await).collect::<Vec<_>>();
+    assert!(told.contains(&"registry.example spent ×1 0/0".to_owned()), "{told:?}");
 }
