@@ -175,8 +175,14 @@ fn says(root: &Path, file: &NamedFile, texts: &[&str]) -> bool {
     let path = root.join(std::ffi::OsStr::from_bytes(&file.path));
     let small = fs::symlink_metadata(&path).is_ok_and(|it| it.is_file() && it.len() <= READ_BYTES_MAX);
     let Some(content) = small.then(|| fs::read(&path).ok()).flatten() else { return true };
-    let lines = format!("\n{}", String::from_utf8_lossy(&content));
-    texts.iter().any(|text| lines.contains(text))
+    let Ok(content) = String::from_utf8(content) else { return true };
+    let lines = format!("\n{content}").to_ascii_lowercase().replace(is_line_break, "\n");
+    texts.iter().any(|text| lines.contains(&text.to_ascii_lowercase()))
+}
+
+/// Whether some tool, Python's among them, begins a line after `c`.
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]

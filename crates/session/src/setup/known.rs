@@ -1,6 +1,13 @@
 //! How projects are set up by their lock files, and what each way of it reads and adds.
 
+mod own;
+
 use std::path::Path;
+
+use own::{
+    BUNDLER, BUNDLER_LOCK, CARGO_CONFIG, COMPOSER, COMPOSER_LOCK, JVM_OPTIONS, MAVEN, NODE, NODE_LOCK, NPMRC,
+    PIP, PNPM_WORKSPACE, POETRY_LOCK, PYPROJECT, RUST_TOOLCHAIN, UV, UV_LOCK, WHATEVER, YARN_LOCK, YARNRC,
+};
 
 /// A way to install a project's dependencies that is known by its lock file.
 #[derive(Debug)]
@@ -18,7 +25,8 @@ pub(super) struct Known {
     /// The names of all files, wherever they stand, that decide what is installed. Empty when it reads the project's
     /// own code: then what it adds holds for one commit alone.
     pub(super) reads: &'static [&'static str],
-    /// Texts in files of that name with which it reads more than `reads`: the project's own scripts, patches, paths.
+    /// Texts in files of that name, in either case of letters, with which it reads more than `reads`: the project's own
+    /// scripts, patches, paths.
     pub(super) unless: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -29,22 +37,6 @@ impl Known {
     }
 }
 
-/// Scripts of the project's own that an installation runs.
-const NODE_SCRIPTS: &[&str] = &[
-    "\"preinstall\"",
-    "\"install\"",
-    "\"postinstall\"",
-    "\"prepublish\"",
-    "\"preprepare\"",
-    "\"prepare\"",
-    "\"postprepare\"",
-    "\"patchedDependencies\"",
-];
-/// The project's own code is built, and its version may come from anywhere.
-const PYTHON_DYNAMIC: &[&str] = &["dynamic"];
-/// Options, paths and files; each line begins after a line break.
-const PIP_OPTIONS: &[&str] = &["\n-", "\n.", "\n/", "\n\t", "\n ", "file:"];
-
 /// All of them, the preferred ones first.
 pub(super) const KNOWN: &[Known] = &[
     Known {
@@ -54,7 +46,13 @@ pub(super) const KNOWN: &[Known] = &[
         programs: &["pnpm"],
         command: "pnpm install --frozen-lockfile",
         reads: &["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", ".npmrc", ".pnpmfile.cjs"],
-        unless: &[("package.json", NODE_SCRIPTS), ("pnpm-workspace.yaml", &["patchedDependencies"])],
+        unless: &[
+            ("package.json", NODE),
+            ("pnpm-lock.yaml", NODE_LOCK),
+            ("pnpm-workspace.yaml", PNPM_WORKSPACE),
+            (".npmrc", NPMRC),
+            (".pnpmfile.cjs", WHATEVER),
+        ],
     },
     Known {
         ecosystem: "node",
@@ -73,7 +71,7 @@ pub(super) const KNOWN: &[Known] = &[
         programs: &["yarn"],
         command: "yarn install --frozen-lockfile --non-interactive",
         reads: &["package.json", "yarn.lock", ".npmrc", ".yarnrc"],
-        unless: &[("package.json", NODE_SCRIPTS)],
+        unless: &[("package.json", NODE), ("yarn.lock", YARN_LOCK), (".npmrc", NPMRC), (".yarnrc", YARNRC)],
     },
     Known {
         ecosystem: "node",
@@ -82,7 +80,13 @@ pub(super) const KNOWN: &[Known] = &[
         programs: &["npm"],
         command: "npm ci",
         reads: &["package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc", "binding.gyp"],
-        unless: &[("package.json", NODE_SCRIPTS), ("binding.gyp", &[""])],
+        unless: &[
+            ("package.json", NODE),
+            ("package-lock.json", NODE_LOCK),
+            ("npm-shrinkwrap.json", NODE_LOCK),
+            (".npmrc", NPMRC),
+            ("binding.gyp", WHATEVER),
+        ],
     },
     Known {
         ecosystem: "python",
@@ -91,7 +95,12 @@ pub(super) const KNOWN: &[Known] = &[
         programs: &["uv"],
         command: "uv sync --frozen",
         reads: &["pyproject.toml", "uv.lock", "uv.toml", ".python-version", "setup.py", "setup.cfg"],
-        unless: &[("pyproject.toml", PYTHON_DYNAMIC), ("setup.py", &[""])],
+        unless: &[
+            ("pyproject.toml", PYPROJECT),
+            ("uv.lock", UV_LOCK),
+            ("uv.toml", UV),
+            ("setup.py", WHATEVER),
+        ],
     },
     Known {
         ecosystem: "python",
@@ -100,7 +109,7 @@ pub(super) const KNOWN: &[Known] = &[
         programs: &["poetry"],
         command: "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --no-interaction",
         reads: &["pyproject.toml", "poetry.lock", "poetry.toml", "setup.py", "setup.cfg"],
-        unless: &[("pyproject.toml", PYTHON_DYNAMIC), ("setup.py", &[""])],
+        unless: &[("pyproject.toml", PYPROJECT), ("poetry.lock", POETRY_LOCK), ("setup.py", WHATEVER)],
     },
     Known {
         ecosystem: "python",
@@ -111,7 +120,7 @@ pub(super) const KNOWN: &[Known] = &[
         command: "python3 -m venv --without-pip .venv && \
                   pip3 --python .venv/bin/python install --requirement requirements.txt",
         reads: &["requirements.txt", "pip.conf"],
-        unless: &[("requirements.txt", PIP_OPTIONS)],
+        unless: &[("requirements.txt", PIP)],
     },
     Known {
         ecosystem: "python",
@@ -120,7 +129,7 @@ pub(super) const KNOWN: &[Known] = &[
         programs: &["python3"],
         command: "python3 -m venv .venv && .venv/bin/pip install --requirement requirements.txt",
         reads: &["requirements.txt", "pip.conf"],
-        unless: &[("requirements.txt", PIP_OPTIONS)],
+        unless: &[("requirements.txt", PIP)],
     },
     Known {
         ecosystem: "rust",
@@ -128,8 +137,21 @@ pub(super) const KNOWN: &[Known] = &[
         beside: None,
         programs: &["cargo"],
         command: "cargo fetch --locked",
-        reads: &["Cargo.toml", "Cargo.lock", "config.toml", "rust-toolchain", "rust-toolchain.toml"],
-        unless: &[],
+        // Packages at paths and patches are not copied, and none is built; a compiler of the project's own would run.
+        reads: &[
+            "Cargo.toml",
+            "Cargo.lock",
+            "config.toml",
+            "config",
+            "rust-toolchain",
+            "rust-toolchain.toml",
+        ],
+        unless: &[
+            ("config.toml", CARGO_CONFIG),
+            ("config", CARGO_CONFIG),
+            ("rust-toolchain", RUST_TOOLCHAIN),
+            ("rust-toolchain.toml", RUST_TOOLCHAIN),
+        ],
     },
     Known {
         ecosystem: "go",
@@ -137,6 +159,7 @@ pub(super) const KNOWN: &[Known] = &[
         beside: None,
         programs: &["go"],
         command: "go mod download",
+        // What is replaced by a folder is not downloaded.
         reads: &["go.mod", "go.sum", "go.work", "go.work.sum"],
         unless: &[],
     },
@@ -147,7 +170,13 @@ pub(super) const KNOWN: &[Known] = &[
         programs: &["mvn"],
         command: "mvn --batch-mode --quiet dependency:go-offline",
         reads: &["pom.xml", "maven.config", "extensions.xml", "jvm.config", "settings.xml"],
-        unless: &[],
+        unless: &[
+            ("pom.xml", MAVEN),
+            ("extensions.xml", MAVEN),
+            ("settings.xml", MAVEN),
+            ("maven.config", MAVEN),
+            ("jvm.config", JVM_OPTIONS),
+        ],
     },
     // A build script is a program: only a build tells what it wants.
     Known {
@@ -175,7 +204,7 @@ pub(super) const KNOWN: &[Known] = &[
         programs: &["bundle"],
         command: "bundle config set --local path vendor/bundle && bundle install",
         reads: &["Gemfile", "Gemfile.lock", ".ruby-version", ".tool-versions"],
-        unless: &[("Gemfile", &["gemspec", "path", "eval", "load", "require", "read"])],
+        unless: &[("Gemfile", BUNDLER), ("Gemfile.lock", BUNDLER_LOCK)],
     },
     Known {
         ecosystem: "php",
@@ -184,7 +213,7 @@ pub(super) const KNOWN: &[Known] = &[
         programs: &["composer"],
         command: "composer install --no-interaction --no-progress",
         reads: &["composer.json", "composer.lock", "auth.json"],
-        unless: &[("composer.json", &["\"scripts\"", "\"classmap\"", "\"path\""])],
+        unless: &[("composer.json", COMPOSER), ("composer.lock", COMPOSER_LOCK)],
     },
 ];
 

@@ -191,15 +191,174 @@ async fn a_setup_that_may_read_anything_holds_for_one_commit() {
     assert!(!look(&["npm ci"]).await, "a link");
 }
 
+/// A repository of one ecosystem, what sets it up, and what makes its setup one of a single commit.
+struct Ecosystem {
+    command: &'static str,
+    programs: &'static [&'static str],
+    files: &'static [(&'static str, &'static str)],
+    own: &'static [(&'static str, &'static str)],
+}
+
+const ECOSYSTEMS: &[Ecosystem] = &[
+    Ecosystem {
+        command: "python3 -m venv .venv && .venv/bin/pip install --requirement requirements.txt",
+        programs: &["python3"],
+        files: &[("requirements.txt", "flask==3.0 # the web\nrequests[socks]>=2; python_version > '3'\n")],
+        own: &[
+            ("requirements.txt", "-r more.txt\n"),
+            ("requirements.txt", "flask\n-e .\n"),
+            ("requirements.txt", "flask\r-e .\n"),
+            ("requirements.txt", "flask\u{2028}-e .\n"),
+            ("requirements.txt", "flask\n./local\n"),
+            ("requirements.txt", "x @ file:///work/x\n"),
+            ("requirements.txt", "libs/common\n"),
+            ("requirements.txt", "common-1.0-py3-none-any.whl\n"),
+            ("requirements.txt", "common.WHL\n"),
+            ("requirements.txt", "common.tar.gz\n"),
+            ("requirements.txt", "${WHERE}\n"),
+            ("requirements.txt", "# coding: utf-7\n+AC4-\n"),
+            ("requirements.txt", "\u{feff}.\n"),
+        ],
+    },
+    Ecosystem {
+        command: "uv sync --frozen",
+        programs: &["uv"],
+        files: &[
+            (
+                "pyproject.toml",
+                "[project]\nname = \"a\"\ndependencies = [\"pathspec\"]\n[build-system]\nrequires = [\"hatchling\"]\n\
+                 build-backend = \"hatchling.build\"\n[tool.pytest.ini_options]\ntestpaths = [\"tests\"]\n",
+            ),
+            ("uv.lock", "[[package]]\nname = \"a\"\nsource = { editable = \".\" }\n"),
+        ],
+        own: &[
+            ("pyproject.toml", "[tool.uv.sources]\nb = { path = \"libs/b\" }\n"),
+            ("pyproject.toml", "[tool.uv.sources]\nb = {path=\"libs/b\"}\n"),
+            ("pyproject.toml", "[tool.uv.sources.b]\npath = \"libs/b\"\n"),
+            ("pyproject.toml", "[tool.uv.sources]\nb.path = \"libs/b\"\n"),
+            ("pyproject.toml", "[tool.uv.sources]\nb = { workspace = true }\n"),
+            ("pyproject.toml", "[build-system]\nbuild-backend = \"maturin\"\n"),
+            ("pyproject.toml", "[build-system]\nbackend-path = [\".\"]\n"),
+            ("uv.lock", "source = { directory = \"libs/b\" }\n"),
+            ("uv.lock", "source = { path = \"b.whl\" }\n"),
+            ("uv.toml", "find-links = [\"wheels\"]\n"),
+        ],
+    },
+    Ecosystem {
+        command: "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --no-interaction",
+        programs: &["poetry"],
+        files: &[
+            ("pyproject.toml", "[tool.poetry]\nname = \"a\"\n[tool.poetry.scripts]\na = \"a:main\"\n"),
+            ("poetry.lock", "[[package]]\nname = \"b\"\n"),
+        ],
+        own: &[
+            ("pyproject.toml", "[tool.poetry.dependencies]\nb = { path = \"../b\", develop = true }\n"),
+            ("pyproject.toml", "[tool.poetry.build]\nscript = \"x\"\n"),
+            ("pyproject.toml", "[tool.poetry]\nbuild = \"make\"\n"),
+            ("poetry.lock", "[package.source]\ntype = \"directory\"\nurl = \"libs/b\"\n"),
+            ("poetry.lock", "[package.source]\ntype = \"file\"\nurl = \"b.whl\"\n"),
+        ],
+    },
+    Ecosystem {
+        command: "npm ci",
+        programs: &["npm"],
+        files: &[
+            (
+                "package.json",
+                r#"{"main": "./index.js", "exports": {"./x": "./x.js"}, "dependencies": {"b": "^1"}}"#,
+            ),
+            ("package-lock.json", r#"{"resolved": "https://registry.example/b/-/b-1.0.0.tgz"}"#),
+        ],
+        own: &[
+            ("package.json", r#"{"dependencies": {"b": "file:libs/b"}}"#),
+            ("package.json", r#"{"dependencies": {"b": "libs/b.tgz"}}"#),
+            ("package.json", r#"{"scripts": {"post\u0069nstall": "node gen.js"}}"#),
+            ("package-lock.json", r#"{"resolved": "file:libs/b.tgz"}"#),
+            (".npmrc", "node-options=--require ./x.js\n"),
+        ],
+    },
+    Ecosystem {
+        command: "yarn install --frozen-lockfile --non-interactive",
+        programs: &["yarn"],
+        files: &[
+            ("package.json", r#"{"dependencies": {"@s/b": "^1"}}"#),
+            ("yarn.lock", "\"@s/b@^1\":\n  resolved \"https://registry.example/b/-/b-1.0.0.tgz#0123\"\n"),
+        ],
+        own: &[
+            ("package.json", r#"{"dependencies": {"b": "link:libs/b"}}"#),
+            ("yarn.lock", "\"b@file:./libs/b\":\n  version \"1.0.0\"\n"),
+            ("yarn.lock", "b@./libs/b:\n  version \"1.0.0\"\n"),
+            ("yarn.lock", "b@libs/b.tgz:\n  version \"1.0.0\"\n"),
+            ("yarn.lock", "\"b@portal:libs/b\":\n  version \"1.0.0\"\n"),
+            ("yarn.lock", "\"b@workspace:libs/b\":\n  version \"1.0.0\"\n"),
+            (".yarnrc", "yarn-path \".yarn/yarn.js\"\n"),
+        ],
+    },
+    Ecosystem {
+        command: "pnpm install --frozen-lockfile",
+        programs: &["pnpm"],
+        files: &[
+            ("package.json", r#"{"dependencies": {"b": "^1"}}"#),
+            ("pnpm-lock.yaml", "packages:\n  b@1.0.0:\n"),
+        ],
+        own: &[
+            ("package.json", r#"{"dependencies": {"b": "workspace:*"}}"#),
+            ("package.json", r#"{"scripts": {"pnpm:devPreinstall": "node gen.js"}}"#),
+            ("pnpm-lock.yaml", "packages:\n  file:libs/b:\n"),
+            ("pnpm-lock.yaml", "      b:\n        version: link:../b\n"),
+            (".pnpmfile.cjs", "module.exports = {}\n"),
+        ],
+    },
+    Ecosystem {
+        command: "cargo fetch --locked",
+        programs: &["cargo"],
+        files: &[("Cargo.toml", "[dependencies]\nb = { path = \"b\" }\n"), ("Cargo.lock", "")],
+        own: &[
+            (".cargo/config.toml", "[build]\nrustc = \"./tools/rustc\"\n"),
+            (".cargo/config", "[build]\nrustc-wrapper = \"./tools/rustc\"\n"),
+            ("rust-toolchain.toml", "[toolchain]\npath = \"tools\"\n"),
+        ],
+    },
+    Ecosystem {
+        command: "mvn --batch-mode --quiet dependency:go-offline",
+        programs: &["mvn"],
+        files: &[("pom.xml", "<project/>")],
+        own: &[
+            ("pom.xml", "<repository><url>file://${basedir}/repo</url></repository>"),
+            (".mvn/jvm.config", "-javaagent:x.jar"),
+        ],
+    },
+    Ecosystem {
+        command: "bundle config set --local path vendor/bundle && bundle install",
+        programs: &["bundle"],
+        files: &[("Gemfile", "source 'https://gems.example'\ngem 'b'\n"), ("Gemfile.lock", "GEM\n")],
+        own: &[("Gemfile", "gem 'b', path: 'libs/b'\n"), ("Gemfile.lock", "PATH\n  remote: libs/b\n")],
+    },
+    Ecosystem {
+        command: "composer install --no-interaction --no-progress",
+        programs: &["composer"],
+        files: &[("composer.json", "{}"), ("composer.lock", r#"{"packages": []}"#)],
+        own: &[
+            ("composer.json", r#"{"repositories": [{"type": "artifact", "url": "libs"}]}"#),
+            ("composer.json", r#"{"config": {"optimize-autoloader": true}}"#),
+            ("composer.lock", r#"{"packages": [{"dist": {"type": "path", "url": "libs/b"}}]}"#),
+        ],
+    },
+];
+
 #[tokio::test]
-async fn requirements_that_lead_to_other_files_hold_for_one_commit() {
-    let world = World::new(&[("requirements.txt", "flask==3.0\n")]);
-    let command = ["python3 -m venv .venv && .venv/bin/pip install --requirement requirements.txt"];
-    let python = inside(&["python3"]);
-    let look = async || world.wanted(&command, "main", &python).await.elsewhere.is_some();
-    assert!(look().await);
-    for text in ["-r more.txt\n", "flask\n-e .\n", "flask\n./local\n", "x @ file:///work/x\n"] {
-        world.commit(&[("requirements.txt", text)]);
-        assert!(!look().await, "{text:?}");
+async fn what_takes_the_project_s_own_code_in_holds_for_one_commit() {
+    for Ecosystem { command, programs, files, own } in ECOSYSTEMS {
+        let world = World::new(files);
+        let inside = inside(programs);
+        let look = async || world.wanted(&[command], "main", &inside).await.elsewhere.is_some();
+        assert!(look().await, "{command}: {files:?}");
+        for (path, text) in *own {
+            world.commit(&[(path, text)]);
+            assert!(!look().await, "{command}: {path} says {text:?}");
+            std::fs::remove_file(world.origin().join(path)).unwrap();
+            world.commit(files);
+        }
+        assert!(look().await, "{command}, at last");
     }
 }
