@@ -94,9 +94,8 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
     let hosted = hosted.await.context("cannot open the forges")??;
     models.await.context("cannot make the models' client")??;
     let egress = egress::egress(settings, &home).await?.map(Reach::told);
-    let lent = egress::secrets(egress.as_ref());
-    let secrets = settings.secrets().into_iter().chain(lent.iter().map(String::as_str));
-    let redactor = Arc::new(Redactor::new(secrets));
+    let lent = egress.as_ref().map(|egress| egress.config.lent.as_slice()).unwrap_or_default();
+    let redactor = Arc::new(egress::redactor(settings, lent));
     let ports = Ports {
         store,
         repos,
@@ -124,8 +123,8 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
         wished @ (LocalRepositories::Below(_) | LocalRepositories::Any) => wished,
     };
     let forges = ports.forges.hosted.iter().map(|(host, _)| host.clone()).collect();
-    let (models, budget) = (ports.providers.clone(), ports.budget);
-    let rules = Rules { providers: models.offers(), models, budget, local, forges, ..rules };
+    let (models, budget, redactor) = (ports.providers.clone(), ports.budget, (*ports.redactor).clone());
+    let rules = Rules { providers: models.offers(), models, budget, local, forges, redactor, ..rules };
     let limits = Limits { running_max: running_max(settings)?, queued_max: QUEUED_MAX };
     let sessions = Sessions::new(ports, limits, problems);
     Ok(Assembled { sessions, rules })
@@ -213,5 +212,6 @@ pub(crate) fn rules(settings: &Settings) -> Rules {
         forges: Vec::new(),
         models: Providers::default(),
         budget: Budget::default(),
+        redactor: Redactor::default(),
     }
 }

@@ -58,7 +58,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return output::wrong_usage(&error),
     };
-    output::keep_secret(Redactor::new(settings.secrets()));
+    output::keep_secret(Redactor::new(settings.secrets().iter().map(String::as_str)));
     let done = match arguments.command {
         Command::Demo(demo) => demo::run(demo, &settings).await,
         Command::Run(run) => run::run(*run, settings).await,

@@ -1,6 +1,7 @@
 //! Reads the settings: flags beat the environment, the environment beats `backspace.toml`. Nothing else reads either.
 
 mod settings;
+mod url_credentials;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -192,10 +193,15 @@ impl Settings {
         self.values.get(name).map_or("nowhere", |value| &value.from)
     }
 
-    /// The values of all secrets, for the redactor.
-    pub(crate) fn secrets(&self) -> BTreeSet<&str> {
-        let secrets = self.table.iter().filter(|setting| setting.secret);
-        secrets.filter_map(|setting| self.text(setting.name)).collect()
+    /// The values of all secrets, and the credentials in addresses, for the redactor.
+    pub(crate) fn secrets(&self) -> BTreeSet<String> {
+        let values = self.table.iter().filter_map(|setting| Some((setting, self.text(setting.name)?)));
+        values
+            .flat_map(|(setting, text)| {
+                let whole = setting.secret.then(|| text.to_owned());
+                whole.into_iter().chain(url_credentials::in_text(text))
+            })
+            .collect()
     }
 
     /// The model vendors, the operator's own among them.
@@ -348,7 +354,7 @@ pub(crate) mod tests {
         };
         let mut settings = Settings::with_vendors(vendors(&named(&path)).unwrap()).unwrap();
         settings.take(&variables(&[("GROQ_API_KEY", "gsk-value")]), "the environment").unwrap();
-        assert_eq!(settings.secrets(), BTreeSet::from(["gsk-value"]));
+        assert_eq!(settings.secrets(), BTreeSet::from(["gsk-value".to_owned()]));
         assert!(settings.refuse_unknown(&variables(&[("GROQ_API_KEY_FILE", "x")]), "f").is_ok());
         assert!(empty().refuse_unknown(&variables(&[("GROQ_API_KEY", "x")]), "f").is_err());
 
@@ -390,7 +396,24 @@ pub(crate) mod tests {
             .take(&variables(&[("GITHUB_TOKEN_FILE", path.to_str().unwrap())]), "the environment")
             .unwrap();
         assert_eq!(settings.text("GITHUB_TOKEN"), Some("ghp_value"));
-        assert_eq!(settings.secrets(), BTreeSet::from(["ghp_value"]));
+        assert_eq!(settings.secrets(), BTreeSet::from(["ghp_value".to_owned()]));
+    }
+
+    #[test]
+    fn the_credentials_in_addresses_are_secrets_whatever_the_setting() {
+        let mut settings = empty();
+        let addresses = [
+            ("BACKSPACE_EGRESS_PROXY", "http://me:proxy%2Dsecret@proxy.example:3128"),
+            ("OPENAI_BASE_URL", "https://gateway-token@gateway.example/v1"),
+            ("DATABASE_URL", "postgres://u:database-secret@db.example/x"),
+        ];
+        settings.take(&variables(&addresses), "the environment").unwrap();
+        let secrets = settings.secrets();
+        for secret in ["proxy%2Dsecret", "proxy-secret", "gateway-token", "database-secret", addresses[0].1] {
+            assert!(secrets.contains(secret), "{secret} in {secrets:?}");
+        }
+        // As a header has it.
+        assert!(secrets.contains("bWU6cHJveHktc2VjcmV0"), "{secrets:?}");
     }
 
     #[test]

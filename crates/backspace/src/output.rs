@@ -4,25 +4,29 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 use anyhow::Error;
 use events::Redactor;
 
-/// Knows this process's secrets, once they have been read.
-static REDACTOR: OnceLock<Redactor> = OnceLock::new();
+/// Knows this process's secrets, as far as they have been read.
+static REDACTOR: LazyLock<RwLock<Redactor>> = LazyLock::new(RwLock::default);
 
 /// Wrong usage or configuration.
 const WRONG_USAGE: u8 = 2;
 
-/// Keeps the secrets that `redactor` knows out of everything that is printed from now on. The first call counts.
+/// Keeps the secrets that `redactor` knows out of everything that is printed from now on. It takes the place of the one
+/// before, so it knows what that one knew.
 pub(crate) fn keep_secret(redactor: Redactor) {
-    // A second one comes with the same settings.
-    drop(REDACTOR.set(redactor));
+    *REDACTOR.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+}
+
+fn redactor() -> Redactor {
+    REDACTOR.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 fn without_secrets(text: &str) -> Cow<'_, str> {
-    REDACTOR.get_or_init(Redactor::default).redact(text)
+    redactor().redact(text)
 }
 
 /// A result, on standard output. A reader that went away is no error.
@@ -30,10 +34,13 @@ pub(crate) fn result(text: impl Display) {
     let _ = writeln!(anstream::stdout(), "{}", without_secrets(&text.to_string()));
 }
 
-/// The output of a foreign program on its way to standard output: to another program as it is, to a terminal without
-/// what would move its cursor or turn its text around.
+/// The output of a foreign program on its way to standard output, without the secrets that this process holds: to another
+/// program otherwise as it is, to a terminal without what would move its cursor or turn its text around.
 pub(crate) struct Foreign {
     terminal: bool,
+    redactor: Redactor,
+    /// What may be the beginning of a secret.
+    open: Vec<u8>,
     /// The beginning of a character whose end is still to come.
     begun: Vec<u8>,
 }
@@ -41,14 +48,42 @@ pub(crate) struct Foreign {
 impl Foreign {
     /// For standard output as it is now.
     pub(crate) fn new() -> Self {
-        Self { terminal: std::io::stdout().is_terminal(), begun: Vec::new() }
+        Self {
+            terminal: std::io::stdout().is_terminal(),
+            redactor: redactor(),
+            open: Vec::new(),
+            begun: Vec::new(),
+        }
     }
 
-    /// Passes `bytes` on.
+    /// Passes `bytes` on, but for an end of them that may turn out to be a secret.
     ///
     /// # Errors
     /// When the reader went away: a program that prints without end would go on for nobody.
     pub(crate) fn pass(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let certain = self.certain(bytes);
+        self.write(&certain)
+    }
+
+    /// Passes on what was held back: nothing more comes.
+    ///
+    /// # Errors
+    /// As [`Foreign::pass`].
+    pub(crate) fn end(mut self) -> std::io::Result<()> {
+        let open = std::mem::take(&mut self.open);
+        let masked = self.redactor.mask_held_bytes(&open).into_owned();
+        self.write(&masked)
+    }
+
+    /// What of all that came so far can be shown now, without secrets.
+    fn certain(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.open.extend_from_slice(bytes);
+        let rest = self.open.split_off(self.redactor.held_open_end(&self.open));
+        let certain = std::mem::replace(&mut self.open, rest);
+        self.redactor.mask_held_bytes(&certain).into_owned()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         let mut out = std::io::stdout();
         let written =
             if self.terminal { out.write_all(self.escaped(bytes).as_bytes()) } else { out.write_all(bytes) };
@@ -122,9 +157,26 @@ impl std::error::Error for Usage {}
 mod tests {
     use super::*;
 
+    fn foreign(secrets: &[&str]) -> Foreign {
+        let redactor = Redactor::new(secrets.iter().copied());
+        Foreign { terminal: true, redactor, open: Vec::new(), begun: Vec::new() }
+    }
+
+    #[test]
+    fn a_foreign_program_shows_no_secret_in_however_many_pieces() {
+        let secret = "held-secret-value";
+        let output = [b"\xff\0 a ", secret.as_bytes(), b"\0, held-sec"].concat();
+        for size in 1..output.len() {
+            let mut foreign = foreign(&[secret]);
+            let mut shown: Vec<u8> = output.chunks(size).flat_map(|piece| foreign.certain(piece)).collect();
+            shown.extend_from_slice(&foreign.redactor.mask_held_bytes(&foreign.open));
+            assert_eq!(shown, b"\xff\0 a [redacted]\0, held-sec", "in pieces of {size}");
+        }
+    }
+
     #[test]
     fn a_terminal_gets_no_command_of_a_foreign_program_and_characters_in_one_piece() {
-        let mut foreign = Foreign { terminal: true, begun: Vec::new() };
+        let mut foreign = foreign(&[]);
         assert_eq!(foreign.escaped(b"a\x1b]0;x\x07\r\n\xe2\x82"), "a\\u{1b}]0;x\\u{7}\n");
         assert_eq!(foreign.escaped(b"\xac\xff"), "€\u{fffd}");
         assert_eq!(foreign.escaped(b"\xe2x"), "\u{fffd}x");

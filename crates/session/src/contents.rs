@@ -93,17 +93,29 @@ impl Checkpoint for Keeper<'_> {
 struct FromSandbox<'a> {
     sandbox: &'a dyn Sandbox,
     redactor: &'a Redactor,
-    /// Files that hold a secret of ours: the model may have been told it, a commit never is.
+    /// Files that hold a secret of ours, in their content or in their name: the model may have been told it, a commit never
+    /// is.
     withheld: std::sync::Mutex<Vec<String>>,
+}
+
+impl FromSandbox<'_> {
+    /// Notes it; its name is told without the secret.
+    fn withhold(&self, path: &ChangedPath) {
+        let path = self.redactor.mask_held(&String::from_utf8_lossy(&path.path)).into_owned();
+        self.withheld.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+    }
 }
 
 #[async_trait]
 impl Contents for FromSandbox<'_> {
     async fn content(&self, path: &ChangedPath, bytes_max: u64) -> Result<Option<Content>, ContentsError> {
+        if self.redactor.finds(&path.path) {
+            self.withhold(path);
+            return Ok(None);
+        }
         match self.sandbox.content(path, bytes_max).await {
             Ok(Content::File { bytes, .. } | Content::Symlink(bytes)) if self.redactor.finds(&bytes) => {
-                let path = String::from_utf8_lossy(&path.path).into_owned();
-                self.withheld.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+                self.withhold(path);
                 Ok(None)
             }
             Ok(content) => Ok(Some(content)),

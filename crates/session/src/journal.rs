@@ -45,7 +45,7 @@ impl SessionJournal {
     /// `event` as text without secrets. The mask holds nothing that JSON escapes, so the text stays JSON.
     fn entry(&self, event: &Event, at_us: i64) -> Result<NewEntry, serde_json::Error> {
         let entry = NewEntry::of(event, at_us)?;
-        let payload = self.redactor.redact(&entry.payload).into_owned();
+        let payload = self.redactor.redact_json(&entry.payload).into_owned();
         Ok(NewEntry { payload, ..entry })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use events::{Branch, CheckRan, Entry, Event, Limit, LimitReached, Request, SessionId, Shown};
+use events::{Branch, CheckRan, Entry, Event, Limit, LimitReached, Redactor, Request, SessionId, Shown};
 
 pub(crate) use defuse::defuse_line;
 use defuse::{defuse, defuse_plain, longest_run};
@@ -28,8 +28,8 @@ const COMMAND_CHARS_MAX: usize = 160;
 
 /// The branch that was asked for, or `backspace/<slug>-<id>`: a function of request and session, so that a second
 /// attempt finds it again.
-pub(crate) fn branch(request: &Request, session: SessionId) -> Branch {
-    let slug = slug(request.title.as_deref().unwrap_or(&request.prompt));
+pub(crate) fn branch(request: &Request, session: SessionId, redactor: &Redactor) -> Branch {
+    let slug = slug(&redactor.redact(request.title.as_deref().unwrap_or(&request.prompt)));
     let name = if slug.is_empty() { session.short() } else { format!("{slug}-{}", session.short()) };
     let ours = format!("backspace/{name}").parse().ok();
     request.branch.clone().or(ours).unwrap_or_else(|| unreachable_name(session))

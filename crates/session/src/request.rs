@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use events::{Address, Branch, Budget, Hosts, Publish, Remote, Request, SetupWish};
+use events::{Address, Branch, Budget, Hosts, Publish, Redactor, Remote, Request, SetupWish};
 use serde_json::{Map, Value};
 
 use crate::{Offer, Providers};
@@ -43,6 +43,8 @@ pub struct Rules {
     pub models: Providers,
     /// What the operator lets any session use up.
     pub budget: Budget,
+    /// Knows what no branch may be called.
+    pub redactor: Redactor,
 }
 
 /// Which folders of this machine may be asked for by path.
@@ -207,6 +209,10 @@ impl Reader<'_> {
 
     fn branch(&mut self, names: &[&'static str]) -> Option<Branch> {
         let (name, text) = self.text(names)?;
+        if self.rules.redactor.finds(text.as_bytes()) {
+            self.refuse(name, "holds a secret of this service, and a branch's name is public");
+            return None;
+        }
         text.parse().map_err(|error: events::BranchError| self.refuse(name, error.to_string())).ok()
     }
 

@@ -211,10 +211,11 @@ mod tests {
         let voice = voice();
         let mut listener = Box::pin(voice.listen());
         for n in 0..PIECES_MAX + 10 {
-            voice.hear(Delta::Text(&format!("{n} ")));
+            // A digit alone may be the beginning of a secret in hexadecimal, and is held back.
+            voice.hear(Delta::Text(&format!("{n}, ")));
         }
         let first = listener.next().await.unwrap();
-        assert_eq!(first, Heard { after: 7, piece: Piece::Text("10 ".into()) });
+        assert_eq!(first, Heard { after: 7, piece: Piece::Text("10, ".into()) });
         drop(voice);
         assert_eq!(listener.count().await, PIECES_MAX - 1);
     }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use events::Redactor;
 use sandbox::egress::{Caps, Config, Host, Lent, Route, System, Trust, Upstream};
 use secrecy::ExposeSecret as _;
 use session::{Egress, OpenFor};
 use tracing::warn;
 
 use crate::config::Settings;
-use crate::output::Usage;
+use crate::output::{self, Usage};
 use crate::registries::{self, Registries};
 
 /// Stands for the registries of the operator's tools, with their credentials.
@@ -52,6 +53,8 @@ pub(crate) async fn egress(settings: &Settings, home: &Path) -> Result<Option<Re
         }
         registries
     };
+    // Before anything is told of them.
+    output::keep_secret(redactor(settings, &registries.lent));
     let (packages, problems) = (registries.hosts.clone(), registries.problems);
     hosts.extend(registries.hosts);
     if hosts.is_empty() && names.is_empty() {
@@ -69,10 +72,11 @@ pub(crate) async fn egress(settings: &Settings, home: &Path) -> Result<Option<Re
     Ok(Some(Reach { egress: Egress { config, packages, open_for }, problems }))
 }
 
-/// The credentials that are lent, as they may turn up in what is written down.
-pub(crate) fn secrets(egress: Option<&Egress>) -> Vec<String> {
-    let lent = egress.into_iter().flat_map(|egress| &egress.config.lent);
-    lent.flat_map(forms).collect()
+/// Knows all that this process holds: the secrets among its settings, and the credentials that are lent.
+pub(crate) fn redactor(settings: &Settings, lent: &[Lent]) -> Redactor {
+    let mut secrets = settings.secrets();
+    secrets.extend(lent.iter().flat_map(forms));
+    Redactor::new(secrets.iter().map(String::as_str))
 }
 
 /// The value after the scheme, and the password in a pair.

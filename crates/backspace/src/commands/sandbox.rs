@@ -160,7 +160,7 @@ fn print_pieces() -> (mpsc::Sender<Vec<u8>>, JoinHandle<io::Result<()>>) {
         while let Some(piece) = pieces.blocking_recv() {
             foreign.pass(&piece)?;
         }
-        Ok(())
+        foreign.end()
     });
     (sender, printing)
 }

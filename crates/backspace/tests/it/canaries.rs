@@ -57,15 +57,22 @@ fn writings(secret: &str) -> Vec<String> {
         let text = STANDARD.encode(format!("{before}{secret}"));
         text[4..text.len() - 4].to_owned()
     });
-    [secret.to_owned(), hex].into_iter().chain(shifted).collect()
+    // As `od` and `xxd` part them.
+    let parted = |bytes: usize| {
+        let groups: Vec<&str> = hex.as_bytes().chunks(2 * bytes).flat_map(std::str::from_utf8).collect();
+        groups[..4].join(" ")
+    };
+    [secret.to_owned(), parted(1), parted(2), hex].into_iter().chain(shifted).collect()
 }
 
 /// The model says both secrets wherever it can say something.
 fn replies() -> String {
     let said = format!("{TOKEN} and {KEY}, {}", STANDARD.encode(format!("x-access-token:{TOKEN}")));
     let step = json!({ "text": format!("Use {said}"), "done": false });
-    let command =
-        format!("echo '{said}'; echo '{said}' > kept; echo {KEY} | od -An -tx1 | tr -d ' \\n'; exit 3");
+    let command = format!(
+        "echo '{said}'; echo '{said}' > kept; echo {KEY} | od -An -tx1 | tr -d ' \\n'; echo; echo {KEY} | od -tx1; \
+             echo '{said}' | base64 -w 30 | tee wrapped; touch by-{TOKEN}; exit 3"
+    );
     let replies = [
         json!({ "content": [{ "type": "text", "text": format!("I know {said}") }, bash(&command)], "stop": "tool_use", "model": "story-1" }),
         calls([tool("plan", json!({ "steps": [step] })), tool("read", json!({ "path": "kept" }))]),

@@ -5,30 +5,61 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// Shorter values are not taken for secrets.
 const SECRET_BYTES_MIN: usize = 8;
-/// Of a secret of several lines, such as a private key, each line this long is one too: tools print them one by one.
+/// Of a secret of several lines, such as a private key, each line this long is one too: tools print them one by one. A
+/// value this long is found although white space stands in it.
 const LINE_BYTES_MIN: usize = 20;
 
+/// The writings of secrets.
+#[derive(Debug, Default)]
+pub(super) struct Forms {
+    /// All of them.
+    pub(super) all: Vec<String>,
+    /// Those that programs lay out in lines and columns: the encodings, and values of which no two words of a text are
+    /// likely to be one.
+    pub(super) spread: Vec<String>,
+}
+
 /// Every writing of every one of `secrets`.
-pub(super) fn of_all<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let mut forms = Vec::new();
+pub(super) fn of_all<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Forms {
+    let mut forms = Forms::default();
     for secret in secrets.into_iter().map(str::trim) {
-        forms.extend(of(secret));
+        forms.take(secret);
         if secret.contains('\n') {
             let lines = secret.lines().map(str::trim).filter(|line| line.len() >= LINE_BYTES_MIN);
             // Every key begins and ends with such a line.
-            forms.extend(lines.filter(|line| !line.starts_with("-----")).flat_map(of));
+            lines.filter(|line| !line.starts_with("-----")).for_each(|line| forms.take(line));
         }
     }
-    forms.sort_unstable();
-    forms.dedup();
+    for list in [&mut forms.all, &mut forms.spread] {
+        list.sort_unstable();
+        list.dedup();
+    }
     forms
 }
 
-fn of(secret: &str) -> Vec<String> {
-    let is_secret = |text: &str| text.len() >= SECRET_BYTES_MIN && text.parse::<f64>().is_err();
-    if !is_secret(secret) {
-        return Vec::new();
+fn is_secret(text: &str) -> bool {
+    text.len() >= SECRET_BYTES_MIN && text.parse::<f64>().is_err()
+}
+
+impl Forms {
+    fn take(&mut self, secret: &str) {
+        if !is_secret(secret) {
+            return;
+        }
+        let mut encoded: Vec<String> =
+            hex_forms(secret.as_bytes()).into_iter().chain(base64_forms(secret.as_bytes())).collect();
+        encoded.retain(|form| is_secret(form));
+        self.all.extend(texts(secret).into_iter().filter(|form| is_secret(form)));
+        self.all.extend(encoded.iter().cloned());
+        self.spread.append(&mut encoded);
+        if secret.len() >= LINE_BYTES_MIN && !secret.contains(char::is_whitespace) {
+            self.spread.push(secret.to_owned());
+        }
     }
+}
+
+/// `secret` as it stands in texts.
+fn texts(secret: &str) -> Vec<String> {
     let json = |text: &str| serde_json::Value::from(text).to_string().trim_matches('"').to_owned();
     let escaped = json(secret);
     let mut forms = vec![
@@ -40,9 +71,6 @@ fn of(secret: &str) -> Vec<String> {
         url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
     ];
     forms.extend(percent_forms(secret.as_bytes()));
-    forms.extend(hex_forms(secret.as_bytes()));
-    forms.extend(base64_forms(secret.as_bytes()));
-    forms.retain(|form| is_secret(form));
     forms
 }
 

@@ -200,3 +200,152 @@ fn what_may_become_a_secret_is_the_end() {
     }
     assert_eq!(Redactor::default().open_end("everything "), 11);
 }
+
+/// A value whose base64 fills more than one line of what `base64` prints.
+const LONG: &str = "held-AbCdEfGhIjKlMnOpQrStUvWxYz-0123456789-AbCdEfGhIjKlMnOpQrStUvWxYz-secret";
+
+/// As programs wrap what they encode.
+fn wrapped(text: &str, columns: usize, line_break: &str) -> String {
+    let lines = text.as_bytes().chunks(columns).map(|line| std::str::from_utf8(line).unwrap());
+    lines.collect::<Vec<_>>().join(line_break)
+}
+
+/// `bytes` as `xxd`, `hexdump -C`, `od -A x -t x1` and `od -t x1` show them.
+fn dumps(bytes: &[u8]) -> [String; 4] {
+    let lines = || bytes.chunks(16).enumerate().map(|(number, line)| (number * 16, line));
+    let hex = |line: &[u8], group: usize| {
+        let digits: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.chunks(group).map(<[String]>::concat).collect::<Vec<_>>().join(" ")
+    };
+    let text = |line: &[u8]| -> String {
+        line.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' }).collect()
+    };
+    [
+        lines().map(|(at, line)| format!("{at:08x}: {:39}  {}\n", hex(line, 2), text(line))).collect(),
+        lines()
+            .map(|(at, line)| {
+                let (first, second) = line.split_at(line.len().min(8));
+                let halves = format!("{}  {}", hex(first, 1), hex(second, 1));
+                format!("{at:08x}  {halves:48}  |{}|\n", text(line))
+            })
+            .collect(),
+        lines().map(|(at, line)| format!("{at:06x} {}\n", hex(line, 1))).collect(),
+        lines().map(|(at, line)| format!("{at:07o} {}\n", hex(line, 1))).collect(),
+    ]
+}
+
+/// The redacted form of a text that comes in pieces of one character.
+fn redacted_live(redactor: &Redactor, text: &str) -> String {
+    let (mut held, mut told) = (String::new(), String::new());
+    for c in text.chars() {
+        held.push(c);
+        let rest = held.split_off(redactor.open_end(&held));
+        told.push_str(&redactor.redact(&held));
+        held = rest;
+    }
+    told + &redactor.redact(&held)
+}
+
+#[test]
+fn an_encoded_secret_is_found_however_it_is_wrapped_and_nothing_else_goes() {
+    let redactor = Redactor::new([LONG]);
+    let hex: String = LONG.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let spaced = hex.as_bytes().chunks(2).map(|byte| std::str::from_utf8(byte).unwrap()).collect::<Vec<_>>();
+    let encoded = STANDARD.encode(LONG);
+    let texts = [
+        wrapped(&encoded, 76, "\n"),
+        wrapped(&encoded, 64, "\r\n"),
+        wrapped(&encoded, 60, "\n    "),
+        wrapped(&encoded, 70, "\\n"),
+        wrapped(&hex, 60, "\n"),
+        wrapped(&hex.to_ascii_uppercase(), 4, " "),
+        spaced.join(" "),
+        wrapped(&spaced.join(" "), 48, "\n "),
+        wrapped(LONG, 30, "\n"),
+    ];
+    for text in texts {
+        let about = format!("before: {text} :after, the end");
+        let masked = redactor.redact(&about);
+        // The last character of base64 may be of what follows as well.
+        assert!(masked.starts_with("before: [redacted]") && masked.ends_with(" :after, the end"), "{masked}");
+        assert!(masked.len() < 50, "{masked}");
+        assert!(redactor.finds(about.as_bytes()), "{about}");
+        assert_eq!(redactor.mask_held_bytes(about.as_bytes()), masked.as_bytes());
+        assert_eq!(redacted_live(&redactor, &about), masked);
+        let json = serde_json::json!({ "output": about, "next": 1 }).to_string();
+        let value: serde_json::Value = serde_json::from_str(&redactor.redact_json(&json)).unwrap();
+        assert_eq!((value["output"].as_str(), value["next"].as_i64()), (Some(&*masked), Some(1)));
+    }
+    for user in ["", "x", "xy", "x-access-token"] {
+        let text = wrapped(&STANDARD.encode(format!("{user}:{LONG}@host")), 76, "\n");
+        assert!(redactor.redact(&text).contains(MASK) && redactor.finds(text.as_bytes()), "{text}");
+    }
+}
+
+#[test]
+fn a_dump_shows_a_secret_in_neither_of_its_columns() {
+    let redactor = Redactor::new([LONG]);
+    for before in ["", "\"token\": \"", "{\n  \"a\\n\": \"b\",\n  \"the token\": \""] {
+        for dump in dumps(format!("{before}{LONG}\", and after it").as_bytes()) {
+            let text = format!("$ xxd file\n{dump}$ ");
+            let json = serde_json::json!({ "output": text, "next": [text, 1] }).to_string();
+            let value: serde_json::Value = serde_json::from_str(&redactor.redact_json(&json)).unwrap();
+            let masked = [
+                redactor.redact(&text).into_owned(),
+                value["output"].as_str().unwrap().to_owned(),
+                value["next"][0].as_str().unwrap().to_owned(),
+                redacted_live(&redactor, &text),
+            ];
+            for masked in masked {
+                assert!(masked.starts_with("$ xxd file\n0") && masked.ends_with("\n$ "), "{masked}");
+                assert_eq!(masked.lines().count(), text.lines().count(), "{masked}");
+                let digits: String = masked.chars().filter(|c| !c.is_whitespace()).collect();
+                for part in LONG.as_bytes().windows(4) {
+                    let hex: String = part.iter().map(|byte| format!("{byte:02x}")).collect();
+                    let plain = std::str::from_utf8(part).unwrap();
+                    assert!(!digits.contains(&hex) && !masked.contains(plain), "{plain} in {masked}");
+                }
+            }
+            assert!(redactor.finds(text.as_bytes()), "{text}");
+        }
+    }
+}
+
+#[test]
+fn documents_stay_documents_and_what_they_part_is_not_joined() {
+    let redactor = Redactor::new([LONG]);
+    let [dump, ..] = dumps(LONG.as_bytes());
+    let (first, second) = dump.split_at(dump.find("00000020").unwrap());
+    let json = serde_json::json!([first, second, "x\n00000000: 6161  aa"]).to_string();
+    assert_eq!(redactor.redact_json(&json), json);
+    let (first, second) = LONG.split_at(40);
+    let json = serde_json::json!([STANDARD.encode(first), STANDARD.encode(second)]).to_string();
+    assert_eq!(redactor.redact_json(&json), json);
+    // A document that is quoted in another one.
+    let json = serde_json::json!({ "a": serde_json::json!({ "b": dump }).to_string() }).to_string();
+    let masked = redactor.redact_json(&json);
+    let value: serde_json::Value = serde_json::from_str(&masked).unwrap();
+    let inner = value["a"].as_str().unwrap();
+    assert!(inner.contains(MASK) && !inner.contains("6865 6c64"), "{masked}");
+}
+
+#[test]
+fn what_is_laid_out_like_a_secret_stays() {
+    let redactor = Redactor::new([LONG, "a-short-one"]);
+    let far = STANDARD.encode(LONG).split_at(40).0.to_owned()
+        + &" ".repeat(100)
+        + STANDARD.encode(LONG).split_at(40).1;
+    for text in [
+        "a-short -one, held-AbCdEfGhIjKlMnOpQrStUvWxYz".to_owned(),
+        far,
+        "00000000: 6865 6c64 2d41  held-A\n00000010: 0000 0000  ....\n".to_owned(),
+        "deadbeef add a line\n0123456789ab cafe \\\\ \\n \"\n".to_owned(),
+        "\\".repeat(1000),
+    ] {
+        assert_eq!(redactor.redact(&text), text);
+        assert_eq!(redacted_live(&redactor, &text), text);
+        assert!(!redactor.finds(text.as_bytes()));
+    }
+    let spaces = format!("x {} ", &STANDARD.encode(LONG)[..20]) + &" ".repeat(100);
+    assert_eq!(redactor.open_end(&spaces), spaces.len(), "it is not held back without end");
+}

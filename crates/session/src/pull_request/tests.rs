@@ -29,8 +29,9 @@ fn branch_names_are_made_of_the_prompt_s_ascii_words() {
         ("  \n../../etc; rm -rf /", "backspace/etc-rm-rf-"),
         ("日本語だけ", "backspace/"),
         ("-x.lock", "backspace/x-lock-"),
+        ("Use held-secret-value", "backspace/use-redacted-"),
     ] {
-        let branch = branch(&request(prompt), id);
+        let branch = branch(&request(prompt), id, &Redactor::new(["held-secret-value"]));
         assert!(branch.as_str().starts_with(start), "{prompt:?} gave {branch}");
         assert!(branch.as_str().ends_with(&id.short()), "{branch}");
         assert!(!branch.as_str().contains("//"));

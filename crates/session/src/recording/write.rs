@@ -113,7 +113,7 @@ impl Pen {
 fn line_of(ports: &Ports, entry: &Entry) -> Result<EntryLine, WriteError> {
     let NewEntry { at_us, actor: _, kind, version, payload } =
         NewEntry::of(&entry.event, entry.at_us).map_err(WriteError::Unwritable)?;
-    let payload = ports.redactor.redact(&payload).into_owned();
+    let payload = ports.redactor.redact_json(&payload).into_owned();
     let payload = RawValue::from_string(payload).map_err(WriteError::Unwritable)?;
     let Entry { seq, attempt, .. } = *entry;
     Ok(EntryLine { seq, attempt, at_us, kind: kind.to_owned(), version, payload })

@@ -40,6 +40,19 @@ fn the_smallest_request_has_the_defaults() {
 }
 
 #[test]
+fn a_branch_is_not_called_by_a_secret() {
+    let rules = Rules { redactor: Redactor::new(["held-secret-value"]), ..rules() };
+    let ask = |branch: &str| {
+        let body = format!(r#"{{"repoUrl":"https://github.com/o/n","prompt":"p","branch":"{branch}"}}"#);
+        parse(body.as_bytes(), &rules)
+    };
+    let message = "holds a secret of this service, and a branch's name is public".to_owned();
+    let refused = RequestError::Fields(vec![FieldError { field: "branch".to_owned(), message }]);
+    assert_eq!(ask("for/held-secret-value-1"), Err(refused));
+    assert_eq!(ask("held-secret").unwrap().branch.unwrap().as_str(), "held-secret");
+}
+
+#[test]
 fn every_bad_field_is_named_at_once() {
     let body = r#"{"repoUrl":7,"prompt":"  ","branch":"-x","draft":"yes","checks":"ls","budget":{"turns":0,"usd":0,"eur":1},"nope":1}"#;
     let named: Vec<String> = fields(body).into_iter().map(|(field, _)| field).collect();

@@ -130,7 +130,8 @@ async fn push_out(
     commit: &Oid,
 ) -> Result<Branch, Stopped> {
     story.still_wanted()?;
-    story.begin(STEP, format!("Pushing {}", pull_request::branch(&story.request, story.id))).await?;
+    let branch = pull_request::branch(&story.request, story.id, &story.ports.redactor);
+    story.begin(STEP, format!("Pushing {branch}")).await?;
     let way = Way { mirror: &checkout.mirror, source: &checkout.source, forge: &*place.forge };
     Ok(push(story, &way, commit).await?)
 }

@@ -25,7 +25,7 @@ pub(super) struct Way<'a> {
 
 /// Gives the branch once the forge shows `commit` at its head.
 pub(super) async fn push(story: &Story, way: &Way<'_>, commit: &Oid) -> Result<Branch, Failure> {
-    let branch = pull_request::branch(&story.request, story.id);
+    let branch = pull_request::branch(&story.request, story.id, &story.ports.redactor);
     let pushed = way.mirror.push(way.source, commit, &branch, &Expect::New).await;
     let ran = pushed.map_err(|error| failure::of_repo(STEP, &error))?;
     story.record(STEP, vec![git_ran(ran)]).await?;
