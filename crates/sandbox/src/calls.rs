@@ -23,6 +23,9 @@ const RUN_PATIENCE: Duration = Duration::from_secs(30);
 /// A larger file does not fit a request.
 const WRITE_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
+/// Why a sandbox is lost whose process 1 the kernel ended for want of memory.
+pub(crate) const STARVED: &str = "it ran out of memory";
+
 /// The trusted side's end.
 pub(crate) struct Calls {
     queue: Mutex<Option<mpsc::Sender<Vec<u8>>>>,
@@ -44,13 +47,13 @@ struct Waiter {
     live: Option<mpsc::Sender<Vec<u8>>>,
 }
 
-/// Begins the conversation. It ends when the program inside hangs up, says what it should not, or `over` returns; then
-/// `reason` is asked why.
-pub(crate) fn begin(
+/// Begins the conversation. It ends when `over` returns with the reason, or when the program inside hangs up or says what it
+/// should not; then `reason` is asked whether it knows more.
+pub(crate) fn begin<R: Future<Output = String> + Send>(
     from: impl AsyncRead + Unpin + Send + 'static,
     to: impl AsyncWrite + Unpin + Send + 'static,
     over: impl Future<Output = String> + Send + 'static,
-    reason: impl Fn(&str) -> String + Send + 'static,
+    reason: impl FnOnce(String) -> R + Send + 'static,
 ) -> Calls {
     let waiting = Arc::new(Mutex::new(Waiting { next: 1, answers: HashMap::new(), over: None }));
     let (queue, frames) = mpsc::channel(QUEUE_MAX);
@@ -59,12 +62,15 @@ pub(crate) fn begin(
     let readers = Arc::clone(&waiting);
     tokio::spawn(async move {
         let over = tokio::select! {
-            error = read_all(from, &readers) => error.to_string(),
+            error = read_all(from, &readers) => {
+                let is_known = lock(&readers).over.is_some();
+                if is_known { error.to_string() } else { reason(error.to_string()).await }
+            }
             reason = over => reason,
         };
         writer.abort();
         let mut waiting = lock(&readers);
-        waiting.over.get_or_insert_with(|| reason(&over));
+        waiting.over.get_or_insert(over);
         waiting.answers.clear();
     });
     Calls { queue: Mutex::new(Some(queue)), waiting }

@@ -15,6 +15,7 @@ mod owner;
 mod programs;
 mod sent;
 mod start;
+mod starved;
 mod sweep;
 mod terms;
 

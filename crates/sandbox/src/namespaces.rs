@@ -214,10 +214,10 @@ impl Ready {
         let Self { started, lower, belongings, disk, lifetime, terms } = self;
         let belongings = Arc::new(Mutex::new(belongings));
         let reasons = Arc::clone(&belongings);
-        let reason = move |over: &str| {
+        let reason = move |over: String| {
             let belongings = reasons.lock().unwrap_or_else(PoisonError::into_inner);
             let starved = belongings.groups.as_ref().is_some_and(cgroup::Groups::ran_out_of_memory);
-            if starved { "it ran out of memory".to_owned() } else { over.to_owned() }
+            std::future::ready(if starved { calls::STARVED.to_owned() } else { over })
         };
         let socket = started.socket;
         let socket = socket.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(socket));

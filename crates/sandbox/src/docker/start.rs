@@ -27,7 +27,7 @@ use super::outgrown::outgrown;
 use super::overlay::{self, Place, aside};
 use super::owner::Owner;
 use super::terms::terms;
-use super::{Changes, Config, Docker, WorkTree, mend, sent};
+use super::{Changes, Config, Docker, WorkTree, mend, sent, starved};
 use crate::calls::{self, Calls};
 use crate::disk::Disk;
 use crate::user::{self, UserId};
@@ -182,7 +182,9 @@ impl Opening<'_> {
         client.start_container(&self.name, None::<StartContainerOptions>).await.map_err(not_started)?;
         belongings.container = Some(Container::Started(self.name.clone()));
         let output = output.filter_map(|piece| std::future::ready(said(piece)));
-        let calls = calls::begin(StreamReader::new(output), input, over, str::to_owned);
+        let (asked, name) = (self.engine.clone(), self.name.clone());
+        let reason = move |over| starved::reason(asked, name, over);
+        let calls = calls::begin(StreamReader::new(output), input, over, reason);
         match calls.ask(Ask::Begin(begin), READY_MAX).await {
             Ok(Said::Ready(fence)) => Ok(Spoken { calls, fence }),
             Ok(Said::Failed(errno)) => Err(mend::not_parted(errno)),

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use events::ChangedKind;
 use sandbox::{Ended, Policy};
 
-use super::stage::{Said, Stage, kernel, policy};
+use super::stage::{STARVED, Said, Stage, policy};
 use super::{Attack, Class, How, Trial, Tried};
 
 /// The bounds of [`policy`] are small, so that what exceeds them hurts nobody where nothing bounds it.
@@ -135,9 +135,7 @@ fn messages(stage: &Stage) -> Trial<'_> {
         let attack = match sandbox.try_to_run(&stage.shell(MESSAGES, "inside")).await {
             Ok(ran) => super::stage::said(&ran.output),
             // Nobody inside holds that memory, so that all of them are ended.
-            Err(sandbox::Error::Lost { reason }) if reason == "it ran out of memory" || kernel() == "own" => {
-                Said::Held(reason)
-            }
+            Err(sandbox::Error::Lost { reason }) if reason == STARVED => Said::Held(reason),
             Err(error) => Said::Unclear(error.to_string()),
         };
         sandbox.sandbox.close().await.unwrap();

@@ -133,10 +133,11 @@ impl Stage {
         match ran {
             Ok(Ran { ended: Ended::Exited(_), output, .. }) => said(&output),
             Ok(Ran { ended, output, .. }) => Said::Unclear(format!("{ended:?}: {output}")),
-            // That kernel is a process of the sandbox's, and ends with what takes too much of it.
-            Err(sandbox::Error::Lost { reason }) if kernel() == "own" => {
+            // That kernel is a process of the sandbox's, and ends with what takes all memory.
+            Err(sandbox::Error::Lost { reason }) if kernel() == "own" && reason == STARVED => {
                 Said::Held(format!("the sandbox ended: {reason}"))
             }
+            Err(sandbox::Error::Lost { reason }) => Said::Breached(format!("the sandbox ended: {reason}")),
             Err(error) => Said::Unclear(error.to_string()),
         }
     }
@@ -252,6 +253,9 @@ pub(crate) fn policy() -> Policy {
         ..Policy::default()
     }
 }
+
+/// Why a sandbox is lost that took all of its memory.
+pub(crate) const STARVED: &str = "it ran out of memory";
 
 /// Whose kernel serves what is inside.
 pub(crate) fn kernel() -> &'static str {
