@@ -72,7 +72,18 @@ fn open(upper: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result
     rustix::fs::openat2(upper, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
-/// Whether the path leads no longer, or not within bounds, to what it led to.
+/// Whether the path leads no longer, or not within bounds, to what it led to. Whoever listed it could look into all folders
+/// on its way, so one that is shut was shut since.
 fn is_gone(errno: Errno) -> bool {
-    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO | Errno::AGAIN)
+    matches!(
+        errno,
+        Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::LOOP
+            | Errno::XDEV
+            | Errno::NXIO
+            | Errno::AGAIN
+            | Errno::ACCESS
+            | Errno::NAMETOOLONG
+    )
 }

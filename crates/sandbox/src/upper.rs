@@ -22,6 +22,8 @@ const LIST_BYTES_MAX: usize = 64 << 20;
 const NAMES_MAX: usize = 4 * PATHS_MAX;
 /// Git takes no deeper path (see `events::RepoPath`), and every level holds descriptors open.
 const DEPTH_MAX: usize = 72;
+/// A folder that is shut while it is looked at is opened again so often.
+const ATTEMPTS_MAX: usize = 16;
 /// The throw-away repository of the work tree.
 pub(crate) const LEFT_OUT: &[u8] = b".git";
 
@@ -153,7 +155,7 @@ struct Walk {
 impl Walk {
     fn folder(&mut self, upper: BorrowedFd<'_>, lower: &[OwnedFd], below: Below) -> Result<(), Stop> {
         // One name after the other: a folder may hold more than anybody should keep in memory.
-        for entry in Dir::read_from(upper).map_err(io::Error::from)? {
+        for entry in with_leave(upper, || Dir::read_from(upper)).map_err(io::Error::from)? {
             let entry = entry.map_err(io::Error::from)?;
             let name = entry.file_name().to_bytes();
             if matches!(name, b"." | b"..") || self.way.path.is_empty() && name == LEFT_OUT {
@@ -206,8 +208,14 @@ impl Walk {
         if self.way.depth == DEPTH_MAX {
             return self.add(ChangedKind::Special, stamp(&stat));
         }
-        let Some(folder) = open_upper(upper, name, &stat)? else {
-            return Ok(());
+        let folder = match open_upper(upper, name, &stat) {
+            Ok(Some(folder)) => folder,
+            Ok(None) => return Ok(()),
+            // Shut again as often as it was opened: whoever does that wants nothing kept of it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return self.add(ChangedKind::Special, stamp(&stat));
+            }
+            Err(error) => return Err(error.into()),
         };
         let (lower, below) = match lower {
             Lower::Nothing => (Vec::new(), Below::Merged),
@@ -276,22 +284,56 @@ pub(crate) fn find(layers: &[OwnedFd], name: &[u8]) -> io::Result<Lower> {
     Ok(if folders.is_empty() { Lower::Nothing } else { Lower::Folder(folders) })
 }
 
+/// How an entry is opened that is not looked into: whatever it allows.
+const ENTRY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 pub(crate) const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Nothing when it has gone meanwhile.
 pub(crate) fn open_upper(parent: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> io::Result<Option<OwnedFd>> {
-    if stat.st_mode & 0o500 != 0o500 {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        if let Some(shut) = unless_gone(rustix::fs::openat(parent, name, flags, Mode::empty()))? {
-            allow_owner(shut.as_fd(), stat, 0o500)?;
+    let open = |flags| {
+        let opened = with_leave(parent, || rustix::fs::openat(parent, name, flags, Mode::empty()));
+        unless_gone(opened)
+    };
+    let shut = |stat: &Stat| stat.st_mode & 0o500 != 0o500;
+    if shut(stat)
+        && let Some(folder) = open(ENTRY)?
+    {
+        allow_owner(folder.as_fd(), stat, 0o500)?;
+    }
+    for _ in 1..ATTEMPTS_MAX {
+        match open(FOLDER) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                if let Some(folder) = open(ENTRY)? {
+                    open_up(folder.as_fd())?;
+                }
+            }
+            opened => return opened,
         }
     }
-    unless_gone(rustix::fs::openat(parent, name, FOLDER, Mode::empty()))
+    open(FOLDER)
 }
 
+/// Lets this process look into a folder that its owner may have shut.
+pub(crate) fn open_up(folder: BorrowedFd<'_>) -> io::Result<()> {
+    allow_owner(folder, &rustix::fs::fstat(folder)?, 0o500).map(drop)
+}
+
+/// Does `work`, which looks into `folder`. A command can shut that at any time, the work tree itself among them, so it is
+/// opened as often as it takes, within reason.
+fn with_leave<T>(folder: BorrowedFd<'_>, work: impl Fn() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    for _ in 1..ATTEMPTS_MAX {
+        match work() {
+            Err(Errno::ACCESS) if open_up(folder).is_ok() => {}
+            done => return done,
+        }
+    }
+    work()
+}
+
+/// Nothing when it has gone meanwhile.
 pub(crate) fn look(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<Stat>> {
-    unless_gone(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW))
+    unless_gone(with_leave(folder, || rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)))
 }
 
 fn unless_gone<T>(result: rustix::io::Result<T>) -> io::Result<Option<T>> {
@@ -322,7 +364,7 @@ pub(crate) fn all_names(layers: &[OwnedFd]) -> io::Result<BTreeSet<Vec<u8>>> {
 
 pub(crate) fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
-    for entry in Dir::read_from(folder)? {
+    for entry in with_leave(folder, || Dir::read_from(folder))? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {

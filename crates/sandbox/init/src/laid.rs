@@ -300,9 +300,14 @@ impl Walk<'_> {
             if depth == DEPTH_MAX {
                 return self.add(Kind::Special, stamp(&stat));
             }
-            return match look::open_folder(folder, name, &stat)? {
-                Some(folder) => self.folder(folder.as_fd(), depth),
-                None => Ok(()),
+            return match look::open_folder(folder, name, &stat) {
+                Ok(Some(folder)) => self.folder(folder.as_fd(), depth),
+                Ok(None) => Ok(()),
+                // Shut again as often as it was opened: whoever does that wants nothing kept of it.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    self.add(Kind::Special, stamp(&stat))
+                }
+                Err(error) => Err(error.into()),
             };
         }
         let mark = Mark { kind: kind(&stat), stamp: stamp(&stat) };

@@ -10,6 +10,10 @@ use rustix::io::Errno;
 
 use crate::protocol::laid::{Kind, Stamp};
 
+/// A folder that is shut while it is looked at is opened again so often.
+const ATTEMPTS_MAX: usize = 16;
+/// How a folder is opened that is not looked into: whatever it allows.
+const ENTRY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// How a folder is opened.
 pub(crate) const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -42,23 +46,36 @@ pub(crate) fn is_folder(stat: &Stat) -> bool {
 
 /// Nothing when it has gone meanwhile.
 pub(crate) fn at(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Stat>, Errno> {
-    unless_gone(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW))
+    unless_gone(with_leave(folder, || rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)))
 }
 
 /// Nothing when it has gone meanwhile.
 pub(crate) fn open_folder(parent: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> io::Result<Option<OwnedFd>> {
-    if stat.st_mode & 0o500 != 0o500 {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        if let Some(shut) = unless_gone(rustix::fs::openat(parent, name, flags, Mode::empty()))? {
-            allow_owner(shut.as_fd(), stat, 0o500)?;
+    let open = |flags| {
+        let opened = with_leave(parent, || rustix::fs::openat(parent, name, flags, Mode::empty()));
+        unless_gone(opened)
+    };
+    if stat.st_mode & 0o500 != 0o500
+        && let Some(folder) = open(ENTRY)?
+    {
+        allow_owner(folder.as_fd(), stat, 0o500)?;
+    }
+    for _ in 1..ATTEMPTS_MAX {
+        match open(FOLDER) {
+            Err(Errno::ACCESS) => {
+                if let Some(folder) = open(ENTRY)? {
+                    open_up(folder.as_fd())?;
+                }
+            }
+            opened => return Ok(opened?),
         }
     }
-    Ok(unless_gone(rustix::fs::openat(parent, name, FOLDER, Mode::empty()))?)
+    Ok(open(FOLDER)?)
 }
 
 pub(crate) fn names(folder: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
     let mut names = Vec::new();
-    for entry in Dir::read_from(folder)? {
+    for entry in with_leave(folder, || Dir::read_from(folder))? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
@@ -66,6 +83,23 @@ pub(crate) fn names(folder: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
         }
     }
     Ok(names)
+}
+
+/// Lets this process look into a folder that its owner may have shut.
+fn open_up(folder: BorrowedFd<'_>) -> io::Result<()> {
+    allow_owner(folder, &rustix::fs::fstat(folder)?, 0o500).map(drop)
+}
+
+/// Does `work`, which looks into `folder`. A command can shut that at any time, the work tree itself among them, so it is
+/// opened as often as it takes, within reason.
+fn with_leave<T>(folder: BorrowedFd<'_>, work: impl Fn() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    for _ in 1..ATTEMPTS_MAX {
+        match work() {
+            Err(Errno::ACCESS) if open_up(folder).is_ok() => {}
+            done => return done,
+        }
+    }
+    work()
 }
 
 fn unless_gone<T>(result: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {

@@ -11,6 +11,8 @@ use std::ptr;
 use std::sync::{PoisonError, RwLock};
 
 use backspace_init::protocol::Limits;
+use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, Rlimit};
@@ -195,9 +197,7 @@ unsafe fn become_shell(plan: &Plan<'_>) -> ! {
         libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS);
         let score = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         libc::write(score, OOM_SCORE.as_ptr().cast(), OOM_SCORE.len());
-        let ready = identity::become_a_command()
-            .and_then(|()| take_limits(plan))
-            .and_then(|()| rustix::process::chdir(WORK));
+        let ready = identity::become_a_command().and_then(|()| take_limits(plan)).and_then(|()| enter_work());
         let errno = match ready {
             Ok(()) => {
                 libc::execve(plan.shell.as_ptr(), plan.argv.as_ptr(), plan.envp.as_ptr());
@@ -207,6 +207,18 @@ unsafe fn become_shell(plan: &Plan<'_>) -> ! {
         };
         tell(plan.report, Report::NotStarted(errno));
         libc::_exit(127)
+    }
+}
+
+/// Goes to the work tree. What an earlier command shut is opened again: nobody could be told otherwise to do it. Allocates
+/// nothing.
+fn enter_work() -> rustix::io::Result<()> {
+    match rustix::process::chdir(WORK) {
+        Err(Errno::ACCESS) => {
+            rustix::fs::chmod(WORK, Mode::from_raw_mode(0o755))?;
+            rustix::process::chdir(WORK)
+        }
+        entered => entered,
     }
 }
 

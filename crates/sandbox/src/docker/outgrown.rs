@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::container::Size;
@@ -17,9 +17,9 @@ use crate::upper;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Looking takes at most one part in so many of the time.
 const SHARE: u32 = 20;
-/// The deepest folder that is looked into: every level holds a descriptor open. What lies deeper could be of any size, so
-/// nothing may. Git takes no path as deep as that, and what installs dependencies stays far above.
-const DEPTH_MAX: usize = 128;
+/// Of the folders above the one that is looked into, so many are held open. What builds and installs lies no deeper, and may
+/// move folders about while they are looked at; deeper ones are found again by the way up.
+const HELD_MAX: usize = 128;
 /// Looks in a row that may miss something. A folder can be shut, or go, while it is looked at; one that is never to be seen
 /// could hide anything.
 const UNSEEN_MAX: u32 = 5;
@@ -51,7 +51,6 @@ pub(super) async fn outgrown(mut folders: Vec<OwnedFd>, size_max: Size) -> Strin
                 let (bytes, files) = (size_max.bytes >> 20, size_max.files);
                 return format!("its changes grew beyond {bytes} MiB or {files} files");
             }
-            Found::TooDeep => return format!("its changes lie more than {DEPTH_MAX} folders deep"),
         }
         pause = PAUSE.max(begun.elapsed() * SHARE);
     }
@@ -69,26 +68,15 @@ enum Found {
     /// That, but for what could not be looked at.
     Unseen(io::Error),
     TooMuch,
-    TooDeep,
 }
 
 /// Looks at all that is below `folders`.
 fn look(folders: &[OwnedFd], size_max: Size) -> Found {
     let mut look = Look { left: size_max, unseen: None };
-    let all = folders.iter().try_for_each(|folder| {
-        // Whoever owns them inside can shut these two as well.
-        look.seen(open_again(folder.as_fd()));
-        look.folder(folder.as_fd(), 1)
-    });
-    match all {
+    match folders.iter().try_for_each(|folder| look.tree(folder.as_fd())) {
         Ok(()) => look.unseen.map_or(Found::Little, Found::Unseen),
         Err(found) => found,
     }
-}
-
-fn open_again(folder: BorrowedFd<'_>) -> io::Result<()> {
-    let stat = rustix::fs::fstat(folder)?;
-    upper::allow_owner(folder, &stat, 0o500).map(drop)
 }
 
 struct Look {
@@ -98,11 +86,51 @@ struct Look {
     unseen: Option<io::Error>,
 }
 
+/// A folder that was counted, and the names of those in it that were not yet.
+struct Level {
+    folder: OwnedFd,
+    below: Vec<Vec<u8>>,
+}
+
+/// A folder above the one that is looked into.
+struct Above {
+    folder: Held,
+    below: Vec<Vec<u8>>,
+}
+
+enum Held {
+    Open(OwnedFd),
+    /// Device and inode of one that is not.
+    Left(u64, u64),
+}
+
 impl Look {
-    /// Counts what is in a folder whose names lie `depth` deep.
-    fn folder(&mut self, folder: BorrowedFd<'_>, depth: usize) -> Result<(), Found> {
-        for name in self.seen(upper::names(folder)).unwrap_or_default() {
-            let Some(stat) = self.seen(upper::look(folder, &name)).flatten() else { continue };
+    /// Counts what is below a folder. However deep that is, it takes neither stack nor more than some descriptors.
+    fn tree(&mut self, root: BorrowedFd<'_>) -> Result<(), Found> {
+        let Some(root) = self.seen(root.try_clone_to_owned()) else { return Ok(()) };
+        let mut here = self.level(root)?;
+        let mut above: Vec<Above> = Vec::new();
+        loop {
+            if let Some(name) = here.below.pop() {
+                let Some(folder) = self.seen(open(here.folder.as_fd(), &name)).flatten() else { continue };
+                let Level { folder, below } = std::mem::replace(&mut here, self.level(folder)?);
+                let held = if above.len() < HELD_MAX { Ok(Held::Open(folder)) } else { left(&folder) };
+                let Some(folder) = self.seen(held) else { return Ok(()) };
+                above.push(Above { folder, below });
+                continue;
+            }
+            let Some(Above { folder, below }) = above.pop() else { return Ok(()) };
+            // Who moved the folder meanwhile has what is left of the tree looked at another time.
+            let Some(folder) = self.seen(again(folder, here.folder.as_fd())) else { return Ok(()) };
+            here = Level { folder, below };
+        }
+    }
+
+    /// Counts what is in a folder itself.
+    fn level(&mut self, folder: OwnedFd) -> Result<Level, Found> {
+        let mut below = Vec::new();
+        for name in self.seen(upper::names(folder.as_fd())).unwrap_or_default() {
+            let Some(stat) = self.seen(upper::look(folder.as_fd(), &name)).flatten() else { continue };
             // Blocks of 512 bytes: what it takes, not how long it says it is.
             let taken = stat.st_blocks.unsigned_abs().saturating_mul(512);
             let (Some(files), Some(bytes)) =
@@ -111,17 +139,11 @@ impl Look {
                 return Err(Found::TooMuch);
             };
             self.left = Size { files, bytes };
-            if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-                continue;
-            }
-            if depth > DEPTH_MAX {
-                return Err(Found::TooDeep);
-            }
-            if let Some(below) = self.seen(upper::open_upper(folder, &name, &stat)).flatten() {
-                self.folder(below.as_fd(), depth + 1)?;
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                below.push(name);
             }
         }
-        Ok(())
+        Ok(Level { folder, below })
     }
 
     /// What could be looked at. A folder that was removed meanwhile holds nothing.
@@ -133,6 +155,35 @@ impl Look {
                 }
             })
             .ok()
+    }
+}
+
+/// Nothing when it has gone meanwhile, or is no folder any more.
+fn open(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<OwnedFd>> {
+    match upper::look(parent, name)? {
+        Some(stat) => upper::open_upper(parent, name, &stat),
+        None => Ok(None),
+    }
+}
+
+fn left(folder: &OwnedFd) -> io::Result<Held> {
+    let stat = rustix::fs::fstat(folder)?;
+    Ok(Held::Left(stat.st_dev, stat.st_ino))
+}
+
+/// Opens a folder again from one that was in it, when it still is.
+fn again(folder: Held, below: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let (device, inode) = match folder {
+        Held::Open(folder) => return Ok(folder),
+        Held::Left(device, inode) => (device, inode),
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = rustix::fs::openat(below, "..", flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&parent)?;
+    if (stat.st_dev, stat.st_ino) == (device, inode) {
+        Ok(parent)
+    } else {
+        Err(io::Error::other("a folder was moved while it was looked at"))
     }
 }
 
@@ -158,19 +209,39 @@ mod tests {
     const PLENTY: Size = Size { bytes: 1 << 30, files: 10_000 };
 
     #[test]
-    fn what_lies_too_deep_to_look_at_is_too_much() {
+    fn what_lies_deeper_than_there_are_descriptors_is_counted() {
+        const DEPTH: u64 = 5000;
+        // In memory: disks take their time.
+        let place = tempfile::tempdir_in("/dev/shm").unwrap();
+        let root = OwnedFd::from(std::fs::File::open(place.path()).unwrap());
+        let mut folder = root.try_clone().unwrap();
+        for _ in 0..DEPTH {
+            rustix::fs::mkdirat(&folder, "d", Mode::RWXU).unwrap();
+            // Counted on the way back.
+            rustix::fs::mkdirat(&folder, "a", Mode::RWXU).unwrap();
+            rustix::fs::mkdirat(&folder, "z", Mode::RWXU).unwrap();
+            folder = rustix::fs::openat(&folder, "d", upper::FOLDER, Mode::empty()).unwrap();
+        }
+        let folders = [root];
+        let found = look(&folders, Size { files: 3 * DEPTH, ..PLENTY });
+        assert!(matches!(found, Found::Little), "{found:?}");
+        let found = look(&folders, Size { files: 3 * DEPTH - 1, ..PLENTY });
+        assert!(matches!(found, Found::TooMuch), "{found:?}");
+        // The standard library's way holds a descriptor for each level.
+        crate::removal::remove(place.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_found_again_where_it_was_and_nowhere_else() {
         let place = tempfile::tempdir().unwrap();
-        let folders = [OwnedFd::from(std::fs::File::open(place.path()).unwrap())];
-        let deepest: std::path::PathBuf = std::iter::repeat_n("d", DEPTH_MAX).collect();
-        let deepest = place.path().join(deepest);
-        std::fs::create_dir_all(&deepest).unwrap();
-        std::fs::write(deepest.join("f"), "x").unwrap();
-        assert!(matches!(look(&folders, PLENTY), Found::Little));
-        let all_but_one = look(&folders, Size { files: 128, ..PLENTY });
-        assert!(matches!(all_but_one, Found::TooMuch), "the deepest file is counted: {all_but_one:?}");
-        std::fs::create_dir(deepest.join("d")).unwrap();
-        let found = look(&folders, PLENTY);
-        assert!(matches!(found, Found::TooDeep), "{found:?}");
+        let path = |name: &str| place.path().join(name);
+        std::fs::create_dir_all(path("a/b")).unwrap();
+        let open = |name: &str| OwnedFd::from(std::fs::File::open(path(name)).unwrap());
+        let (parent, below) = (open("a"), open("a/b"));
+        let held = || left(&parent).unwrap();
+        assert!(again(held(), below.as_fd()).is_ok());
+        std::fs::rename(path("a/b"), path("b")).unwrap();
+        assert!(again(held(), below.as_fd()).is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,9 @@ mod export;
 use std::time::Duration;
 
 use backspace_init::pack::Pack;
-use backspace_init::protocol::laid::{Changed, Found, Kind, PIECE_BYTES_MAX, Piece, Place, Stamp, Wanted};
+use backspace_init::protocol::laid::{
+    ADDED_DEPTH_MAX, Changed, Found, Kind, PIECE_BYTES_MAX, Piece, Place, Stamp, Wanted,
+};
 use backspace_init::protocol::{Ask, Said};
 use events::{ChangeList, ChangedKind, ChangedPath, Content};
 use tokio::sync::mpsc;
@@ -20,8 +22,12 @@ pub(super) use export::export;
 
 /// A load of files is laid in milliseconds, a list of a large tree made in some hundreds of them.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The kernel takes no longer path.
-const PATH_BYTES_MAX: usize = 4096;
+/// A path of the deepest folders that process 1 lists, with the longest names that there are. The kernel takes no such path
+/// in one call, but a command can make it part by part.
+const PATH_BYTES_MAX: usize = (ADDED_DEPTH_MAX + 2) * (NAME_BYTES_MAX + 1);
+const NAME_BYTES_MAX: usize = 255;
+/// The kernel makes no link to a longer one.
+const TARGET_BYTES_MAX: usize = 4096;
 const HOME_FILE_MODE: u32 = 0o644;
 const LAY: &str = "lay a work tree inside";
 /// Loads that were read and not sent yet.
@@ -132,7 +138,7 @@ pub(super) async fn content(calls: &Calls, path: &ChangedPath, bytes_max: u64) -
         match (found, path.kind) {
             (Found::Other, _) => return Err(Error::Changed),
             (Found::Deleted, ChangedKind::Deleted) => return Ok(Content::Deleted),
-            (Found::Symlink(target), ChangedKind::Symlink) if target.len() <= PATH_BYTES_MAX => {
+            (Found::Symlink(target), ChangedKind::Symlink) if target.len() <= TARGET_BYTES_MAX => {
                 return Ok(Content::Symlink(target));
             }
             (Found::File { bytes, stamp }, ChangedKind::File { executable, .. })
@@ -161,7 +167,8 @@ mod tests {
         for path in ["a", "a/b", ".gitignore", "a/..b", "\n", "a\\b"] {
             assert!(is_path(path.as_bytes()), "{path:?}");
         }
-        let long = "x/".repeat(2049);
+        let long = format!("{}x", "x/".repeat(PATH_BYTES_MAX / 2));
+        assert!(is_path(&long.as_bytes()[2..]));
         for path in ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a/.", "a\0b", &long] {
             assert!(!is_path(path.as_bytes()), "{path:?}");
         }

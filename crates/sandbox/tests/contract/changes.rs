@@ -234,12 +234,54 @@ async fn what_a_project_installs_is_listed_and_folders_without_end_take_no_stack
     assert!(!list.truncated);
     assert_eq!(list.paths.len(), 50_001);
     // Folders without end are listed as what no change holds, and take no stack.
-    // Where they lie on disk, the next look would end the sandbox for more.
-    let depth = if kind() == Kind::Container { 100 } else { 300 };
-    sandbox.ok(&format!("rm -rf many; for i in $(seq {depth}); do mkdir d; cd d; done; : > f")).await;
+    let deep = "rm -rf many; python3 -c 'import os
+for _ in range(4000): os.mkdir(\"d\"); os.chdir(\"d\")'";
+    sandbox.ok(deep).await;
     let list = sandbox.0.changes().await.unwrap();
     assert_eq!(list.paths.len(), 1);
     assert_eq!(list.paths[0].kind, ChangedKind::Special);
+    assert_eq!(sandbox.ok("echo alive").await, "alive\n");
+    sandbox.close().await;
+}
+
+#[tokio::test]
+async fn a_work_tree_that_is_shut_is_opened_again() {
+    for world in [World::new(), World::on_disk()] {
+        let Some(sandbox) = world.open().await else { return };
+        sandbox.ok("echo more >> README; rm src/b; echo x > new; chmod 0 src/deep src . ~").await;
+        let expected = map([("README", "file hello\\nmore\\n"), ("new", "file x\\n"), ("src/b", "deleted")]);
+        assert_eq!(sandbox.changes().await, expected);
+        // Commands can be run there again.
+        assert_eq!(sandbox.ok("chmod -R 755 src; cat src/deep/c README").await, "c\nhello\nmore\n");
+        let before = sandbox.0.changes().await.unwrap().paths.len();
+        // Shut by one and listed by the other at the same time: what could be looked at is told.
+        let shutting = "until [ -e /tmp/end ]; do chmod 0 /work; chmod 755 /work; done";
+        sandbox.ok(&format!("chmod 755 .; (setsid sh -c '{shutting}' > /dev/null 2>&1 &)")).await;
+        for _ in 0..50 {
+            assert_eq!(sandbox.0.changes().await.unwrap().paths.len(), before);
+        }
+        sandbox.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_no_call_takes_is_listed_and_not_read() {
+    let world = World::new();
+    let Some(sandbox) = world.open().await else { return };
+    let deep = "import os
+for _ in range(17): os.mkdir(\"d\" * 250); os.chdir(\"d\" * 250)
+open(\"f\", \"w\").close()";
+    sandbox.ok(&format!("python3 -c '{deep}'")).await;
+    let list = sandbox.0.changes().await.unwrap();
+    assert_eq!(list.paths.len(), 1);
+    assert!(list.paths[0].path.len() > 4096);
+    let read = sandbox.0.content(&list.paths[0], 10).await;
+    if kind() == Kind::Gvisor {
+        // There it is opened part by part.
+        assert_eq!(read.unwrap(), Content::File { executable: false, bytes: vec![] });
+    } else {
+        assert!(matches!(read, Err(Error::Changed)), "{read:?}");
+    }
     sandbox.close().await;
 }
 

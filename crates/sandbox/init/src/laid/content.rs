@@ -75,7 +75,18 @@ fn read(root: BorrowedFd<'_>, path: &Path, listed: Listed, range: Range) -> io::
     Ok(if as_listed(&file)? { Found::File { bytes, stamp: listed.stamp } } else { Found::Other })
 }
 
-/// Whether the path leads no longer, or not within bounds, to what it led to.
+/// Whether the path leads no longer, or not within bounds, to what it led to. All folders on its way were open when it was
+/// listed, so one that is shut was shut since.
 fn is_gone(errno: Errno) -> bool {
-    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO | Errno::AGAIN)
+    matches!(
+        errno,
+        Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::LOOP
+            | Errno::XDEV
+            | Errno::NXIO
+            | Errno::AGAIN
+            | Errno::ACCESS
+            | Errno::NAMETOOLONG
+    )
 }
