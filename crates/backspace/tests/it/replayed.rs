@@ -79,6 +79,25 @@ async fn a_session_whose_forge_refused_is_played_up_to_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_model_wrote_in_the_form_of_a_token_ends_the_comparison() {
+    let sample = format!("ghp_{}", "a1B2".repeat(9));
+    let write = tool("write", json!({ "path": "sample.txt", "content": sample }));
+    let world = World::local(Bent::replies([
+        calls([the_fix(), bash("sh test.sh")]),
+        calls([write]),
+        calls([bash("wc -c sample.txt")]),
+        calls([finish()]),
+    ]))
+    .await;
+    let entries = world.run(json!({})).await;
+    let recording = world.recording(entries[0].session).await;
+    let counted = |entry: &events::Entry| matches!(&entry.event, Event::ToolFinished(tool) if tool.result.contains("40 sample.txt"));
+    assert!(recording.entries.iter().any(counted), "{}", world.told(&recording.entries));
+    let Until::Outside(why) = same(&recording).await else { panic!() };
+    assert!(why.contains("the form of one"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ran_out_of_replies_fails_in_the_same_way() {
     let world = World::hosted(Bent::replies([calls([the_fix(), bash("sh test.sh")])])).await;
     let entries = world.run(json!({})).await;

@@ -2,12 +2,18 @@
 
 use events::{Entry, Event, FailureCode, Limit, Outcome, Shown};
 
+use super::tape;
+
+/// What stands in a log for a secret begins so.
+const MASK: &str = "[redacted";
+
 /// How far a replay is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Until {
     /// To the end of the session.
     End,
-    /// To where something outside decided how it went on: a crash, a forge that refused, a time that was up. Which.
+    /// To where something outside decided how it went on: a crash, a forge that refused, a time that was up, a secret that no
+    /// log holds. Which.
     Outside(String),
 }
 
@@ -16,8 +22,18 @@ pub(super) fn reach(all: &[Entry]) -> (&[Entry], Until) {
     let outside = |why: &str| Until::Outside(why.to_owned());
     let first = all.first().map_or(1, |entry| entry.attempt);
     let attempt = &all[..all.iter().take_while(|entry| entry.attempt == first).count()];
-    if let Some(at) = attempt.iter().position(|entry| time_was_up(&entry.event)) {
-        return (&attempt[..at], outside("there its time was up, and a replay takes no time"));
+    let ends = |at, why| Some((at, outside(why)));
+    let end = attempt.iter().enumerate().find_map(|(n, entry)| match &entry.event {
+        event if time_was_up(event) => ends(n, "there its time was up, and a replay takes no time"),
+        // The reply itself is the same; what its calls do is not.
+        event if calls_with_a_mask(event) => ends(
+            n + 1,
+            "there the model wrote a secret, or what has the form of one, into a call, and no recording holds that",
+        ),
+        _ => None,
+    });
+    if let Some((end, why)) = end {
+        return (&attempt[..end], why);
     }
     let Some((Entry { event: Event::SessionEnded(ended), .. }, before)) = attempt.split_last() else {
         return if attempt.len() < all.len() {
@@ -49,6 +65,13 @@ fn time_was_up(event: &Event) -> bool {
     let is_command = matches!(tool.shown, Shown::Bash { .. });
     tool.result.starts_with("Not run: the time is up")
         || is_command && tool.result.ends_with(": the time for the task is up]")
+}
+
+/// Whether a model called a tool with something that is masked in the log.
+fn calls_with_a_mask(event: &Event) -> bool {
+    let Event::ModelReplied(replied) = event else { return false };
+    let reply = tape::reply(replied);
+    reply.is_ok_and(|reply| reply.calls.iter().any(|call| call.arguments.contains(MASK)))
 }
 
 /// Whether a failure came from outside the session: a forge, a remote, a disk, a sandbox that died.
