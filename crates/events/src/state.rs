@@ -12,6 +12,8 @@ pub enum Status {
     Queued,
     /// Somebody is at it.
     Running,
+    /// It stands still until its model's provider can be asked again.
+    Waiting,
     /// Over, as it should be.
     Done,
     /// Over; it could not reach its end.
@@ -22,13 +24,15 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Done, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Running, Self::Waiting, Self::Done, Self::Failed, Self::Cancelled];
 
     /// The name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
             Self::Running => "running",
+            Self::Waiting => "waiting",
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -38,6 +42,15 @@ impl Status {
     /// Reads the name in the contract.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
+    /// The status when something happened that changes none: whatever was waited for has come.
+    #[must_use]
+    pub fn gone_on(self) -> Self {
+        match self {
+            Self::Waiting => Self::Running,
+            Self::Queued | Self::Running | Self::Done | Self::Failed | Self::Cancelled => self,
+        }
     }
 
     /// Whether nothing more will happen.
@@ -136,11 +149,13 @@ impl SessionState {
 
     /// Takes in the next entry.
     pub fn apply(&mut self, entry: &Entry) {
+        self.status = self.status.gone_on();
         self.attempt = entry.attempt;
         self.updated_us = entry.at_us;
         self.last_seq = entry.seq;
         match &entry.event {
             Event::AttemptStarted(_) => self.status = Status::Running,
+            Event::ModelRetried(_) => self.status = Status::Waiting,
             Event::StepStarted(started) => self.step = Some(started.step),
             Event::BaseChosen(chosen) => {
                 self.remote = Some(chosen.remote.clone());
@@ -171,7 +186,6 @@ impl SessionState {
             | Event::TreePrepared(_)
             | Event::SandboxOpened(_)
             | Event::AgentBriefed(_)
-            | Event::ModelRetried(_)
             | Event::ModelSwitched(_)
             | Event::Thought(_)
             | Event::Said(_)
@@ -189,10 +203,12 @@ impl SessionState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Budget, CancelRequested, Publish, SessionRequested, Tenant};
+    use crate::{
+        AttemptStarted, Budget, CancelRequested, ModelRetried, Publish, Said, SessionRequested, Tenant,
+    };
 
-    #[test]
-    fn a_wish_to_cancel_is_remembered() {
+    /// The state after these events, the first of which is the request.
+    fn state_after(events: impl IntoIterator<Item = Event>) -> SessionState {
         let request = Request {
             remote: Remote::Local("/srv/calc".into()),
             prompt: "Make add() add".into(),
@@ -207,7 +223,8 @@ mod tests {
             checks: Vec::new(),
             budget: Budget::default(),
         };
-        let entry = |seq, event: Event| Entry {
+        let first = Event::SessionRequested(SessionRequested { request, door: "run".into() });
+        let entry = |(seq, event): (u64, Event)| Entry {
             tenant: Tenant::default(),
             session: SessionId::new(1, 2),
             seq,
@@ -216,10 +233,36 @@ mod tests {
             actor: event.actor(),
             event,
         };
-        let first = entry(1, Event::SessionRequested(SessionRequested { request, door: "run".into() }));
-        let cancel = entry(2, Event::CancelRequested(CancelRequested { reason: "asked".into() }));
-        assert!(!SessionState::fold([&first]).unwrap().cancel_requested);
-        let state = SessionState::fold([&first, &cancel]).unwrap();
+        let entries: Vec<Entry> = (1..).zip(std::iter::once(first).chain(events)).map(entry).collect();
+        SessionState::fold(&entries).unwrap()
+    }
+
+    fn cancel() -> Event {
+        Event::CancelRequested(CancelRequested { reason: "asked".into() })
+    }
+
+    #[test]
+    fn a_wish_to_cancel_is_remembered() {
+        assert!(!state_after([]).cancel_requested);
+        let state = state_after([cancel()]);
         assert!(state.cancel_requested && !state.status.is_final());
+    }
+
+    #[test]
+    fn a_session_waits_from_a_pause_on_until_something_happens() {
+        let begun = Event::AttemptStarted(AttemptStarted { release: "0.1.0".into(), conditions: None });
+        let pause = Event::ModelRetried(ModelRetried {
+            provider: Some("anthropic".into()),
+            reason: "429".into(),
+            wait_ms: 60_000,
+            retry: 1,
+        });
+        let said = Event::Said(Said { text: "Well.".into() });
+        let all = [begun, pause.clone(), pause, said];
+        let statuses = [Status::Queued, Status::Running, Status::Waiting, Status::Waiting, Status::Running];
+        for (count, status) in statuses.into_iter().enumerate() {
+            assert_eq!(state_after(all[..count].to_vec()).status, status, "after {count}");
+        }
+        assert_eq!(state_after([cancel()]).status, Status::Queued);
     }
 }

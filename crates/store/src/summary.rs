@@ -12,7 +12,7 @@ const PROMPT_CHARS_MAX: usize = 200;
 pub(crate) struct Revision {
     /// The session began.
     pub(crate) begun: Option<Begun>,
-    /// Where it stands now.
+    /// Where it stands now, where they say so; otherwise it has gone on ([`Status::gone_on`]).
     pub(crate) status: Option<Status>,
     /// Its pull request.
     pub(crate) pr_url: Option<String>,
@@ -30,8 +30,8 @@ pub(crate) struct Begun {
 
 impl Revision {
     /// The kinds whose payload matters here; the others only move the time of the last change.
-    pub(crate) const KINDS: [&str; 4] =
-        ["session_requested", "attempt_started", "pull_request_opened", "session_ended"];
+    pub(crate) const KINDS: [&str; 5] =
+        ["session_requested", "attempt_started", "model_retried", "pull_request_opened", "session_ended"];
 
     /// Takes in the next entry. `payload` may be empty for kinds that are not in [`Self::KINDS`].
     pub(crate) fn take_in(
@@ -42,6 +42,7 @@ impl Revision {
         payload: &str,
     ) -> Result<(), DecodeError> {
         self.updated_us = at_us;
+        self.status = self.status.map(Status::gone_on);
         if !Self::KINDS.contains(&kind) {
             return Ok(());
         }
@@ -55,6 +56,7 @@ impl Revision {
                 self.status = Some(Status::Queued);
             }
             Event::AttemptStarted(_) => self.status = Some(Status::Running),
+            Event::ModelRetried(_) => self.status = Some(Status::Waiting),
             Event::PullRequestOpened(opened) => {
                 if let Target::PullRequest { url, .. } = opened.target {
                     self.pr_url = Some(url);
@@ -69,7 +71,6 @@ impl Revision {
             | Event::SandboxOpened(_)
             | Event::AgentBriefed(_)
             | Event::ModelReplied(_)
-            | Event::ModelRetried(_)
             | Event::ModelSwitched(_)
             | Event::ReplyLost(_)
             | Event::Thought(_)
@@ -104,7 +105,7 @@ impl Revision {
         }
         if let Some(summary) = summary {
             summary.updated_us = self.updated_us;
-            summary.status = self.status.unwrap_or(summary.status);
+            summary.status = self.status.unwrap_or(summary.status.gone_on());
             summary.pr_url = self.pr_url.or(summary.pr_url.take());
         }
     }

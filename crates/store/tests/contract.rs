@@ -15,7 +15,7 @@ use std::time::Duration;
 use events::{Entry, Event, SessionId, Status};
 use futures_util::StreamExt as _;
 use store::{Config, Error, Filter, Store};
-use stories::{ended, opened, requested, said, session, started};
+use stories::{ended, opened, paused, requested, said, session, started};
 
 /// Nothing that a test waits for takes longer on a machine that works.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -283,7 +283,17 @@ async fn the_index_can_be_rebuilt_and_agrees_with_the_fold(world: World) {
     }
     log.append(session(90), 1, vec![requested("q", "waiting")]).await.unwrap();
     log.append(session(91), 1, vec![requested("r", "running"), started()]).await.unwrap();
+    log.append(session(92), 1, vec![requested("s", "waits"), started(), paused()]).await.unwrap();
+    log.append(session(93), 1, vec![requested("t", "goes on"), started(), paused(), said("x")])
+        .await
+        .unwrap();
+    log.append(session(94), 1, vec![requested("u", "goes on later"), started(), paused()]).await.unwrap();
+    log.append(session(94), 1, vec![said("x")]).await.unwrap();
+    log.append(session(95), 1, vec![requested("v", "waits on"), started(), paused()]).await.unwrap();
+    log.append(session(95), 1, vec![said("x"), paused()]).await.unwrap();
     let all = Filter { limit: 100, ..Filter::default() };
+    let waiting = index.list(&Filter { status: Some(Status::Waiting), ..all.clone() }).await.unwrap();
+    assert_eq!(waiting.iter().map(|summary| summary.id).collect::<Vec<_>>(), [95, 92].map(session));
     let live = index.list(&all).await.unwrap();
     for summary in &live {
         let entries = log.read_after(summary.id, 0, 100).await.unwrap();

@@ -54,7 +54,7 @@ pub(crate) struct SessionView {
 pub(crate) struct SessionListed {
     /// Its id.
     id: String,
-    /// `queued`, `running`, `done`, `failed`, `cancelled`.
+    /// `queued`, `running`, `waiting` (for the model's provider), `done`, `failed`, `cancelled`.
     status: &'static str,
     /// The repository.
     repository: String,
@@ -84,7 +84,7 @@ pub(crate) struct SessionList {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
-    /// Only those with this status: `queued`, `running`, `done`, `failed`, `cancelled`.
+    /// Only those with this status: `queued`, `running`, `waiting`, `done`, `failed`, `cancelled`.
     status: Option<String>,
     /// Only those of this repository.
     repo: Option<String>,

@@ -1,6 +1,6 @@
 //! Sessions as things.
 
-use events::SessionId;
+use events::{Event, ModelRetried, SessionId};
 use serde_json::{Value, json};
 
 use crate::world::{self, World, ended, said, submission};
@@ -49,6 +49,31 @@ async fn a_session_is_made_shown_cancelled_and_deleted() {
         read(world.post(&format!("{location}/cancel"), &json!({}))).await.1["code"],
         "session_not_found"
     );
+}
+
+#[tokio::test]
+async fn a_session_waits_while_its_model_cannot_be_asked() {
+    let world = World::new().await;
+    let (id, other) = (world.begin(1).await, world.begin(2).await);
+    let status = async || read(world.get(&format!("/v1/sessions/{id}"))).await.1["status"].clone();
+    let waiting = async || {
+        let sessions = read(world.get("/v1/sessions?status=waiting")).await.1["sessions"].clone();
+        let ids =
+            sessions.as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    world.append(other, &[said("x")]).await;
+    assert_eq!(waiting().await, [""; 0]);
+    let pause = Event::ModelRetried(ModelRetried {
+        provider: Some("anthropic".into()),
+        reason: "anthropic is not answering: 529".into(),
+        wait_ms: 60_000,
+        retry: 1,
+    });
+    world.append(id, &[pause]).await;
+    assert_eq!((status().await, waiting().await), ("waiting".into(), vec![id.to_string()]));
+    world.append(id, &[said("x")]).await;
+    assert_eq!((status().await, waiting().await), ("running".into(), Vec::new()));
 }
 
 #[tokio::test]

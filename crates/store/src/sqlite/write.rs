@@ -325,10 +325,13 @@ async fn revise(
 ) -> Result<(), sqlx::Error> {
     let status = revision.status.map(events::Status::as_str);
     let Some(begun) = revision.begun else {
-        const SQL: &str = "UPDATE session SET updated_us = $2, status = coalesce($3, status), \
+        // What waited has gone on when nobody says otherwise: `Status::gone_on`.
+        const SQL: &str = "UPDATE session SET updated_us = $2, \
+                           status = coalesce($3, CASE status WHEN $5 THEN $6 ELSE status END), \
                            pr_url = coalesce($4, pr_url) WHERE session = $1";
-        let update =
-            sqlx::query(SQL).bind(session).bind(revision.updated_us).bind(status).bind(revision.pr_url);
+        let (waiting, running) = (events::Status::Waiting.as_str(), events::Status::Running.as_str());
+        let update = sqlx::query(SQL).bind(session).bind(revision.updated_us).bind(status);
+        let update = update.bind(revision.pr_url).bind(waiting).bind(running);
         return update.execute(connection).await.map(drop);
     };
     const SQL: &str = "INSERT INTO session (session, updated_us, status, pr_url, repository, prompt, created_us) \
@@ -389,7 +392,7 @@ pub(super) async fn rebuild(connection: &mut SqliteConnection) -> Result<(), Err
     const SESSIONS: &str = "SELECT session FROM fence";
     // The payloads of most kinds mean nothing to the list; they are not even read.
     const ENTRIES: &str = "SELECT at_us, kind, version, \
-                           CASE WHEN kind IN ($2, $3, $4, $5) THEN payload ELSE '' END FROM entry \
+                           CASE WHEN kind IN ($2, $3, $4, $5, $6) THEN payload ELSE '' END FROM entry \
                            WHERE session = $1 ORDER BY seq";
     let doing = failed::<sqlx::Error>;
     sqlx::query("DELETE FROM session").execute(&mut *connection).await.map_err(doing(INDEX))?;

@@ -1,9 +1,9 @@
 //! Entries to fill a store with.
 
 use events::{
-    AttemptStarted, Branch, Budget, Delivery, Event, Failure, FailureCode, Hosted, Limit, NewEntry, Outcome,
-    Publish, PullRequestOpened, Remote, Request, Said, SessionEnded, SessionId, SessionRequested, Step,
-    Target, Telemetry,
+    AttemptStarted, Branch, Budget, Delivery, Event, Failure, FailureCode, Hosted, Limit, ModelRetried,
+    NewEntry, Outcome, Publish, PullRequestOpened, Remote, Request, Said, SessionEnded, SessionId,
+    SessionRequested, Step, Target, Telemetry,
 };
 
 /// The `n`th session; later ones have greater ids.
@@ -44,6 +44,11 @@ pub(crate) fn started() -> NewEntry {
 
 pub(crate) fn said(text: &str) -> NewEntry {
     entry(3_000, &Event::Said(Said { text: text.into() }))
+}
+
+pub(crate) fn paused() -> NewEntry {
+    let (provider, reason) = (Some("anthropic".into()), "anthropic is not answering: 529".into());
+    entry(3_500, &Event::ModelRetried(ModelRetried { provider, reason, wait_ms: 60_000, retry: 1 }))
 }
 
 pub(crate) fn opened(url: &str) -> NewEntry {
