@@ -64,8 +64,13 @@ async fn each_job_does_what_it_says_and_nothing_else() {
     );
     let replaced = delivers("Replace \"$1 - $2\" with \"$1 + $2\" in calc.sh", "calc.sh").await;
     assert_eq!(replaced, "add() {\n  echo $(($1 + $2))\n}");
-    let licence = delivers("Add the MIT licence for Jane Doe, 2026", "LICENSE").await;
-    assert!(licence.starts_with("MIT License\n\nCopyright (c) 2026 Jane Doe\n\nPermission"), "{licence}");
+    for asked in [
+        "Add the MIT licence for Jane Doe, 2026",
+        "Add a LICENSE file with the MIT licence for Jane Doe, 2026",
+    ] {
+        let licence = delivers(asked, "LICENSE").await;
+        assert!(licence.starts_with("MIT License\n\nCopyright (c) 2026 Jane Doe\n\nPermission"), "{licence}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +82,7 @@ async fn what_it_cannot_do_opens_nothing() {
     );
     for (prompt, why) in [
         ("Add a file README.md with the text \"x\"", "the file exists"),
+        ("Add a LICENSE file with the MIT licence", "the licence MIT names its holder"),
         ("Append \"x\" to nothing.txt", "the repository has no file nothing.txt"),
         ("Replace \"no such text\" with \"x\" in calc.sh", "Nothing was done"),
     ] {

@@ -25,9 +25,17 @@ pub(super) fn job(task: &str) -> Result<Job, Trouble> {
 fn create(mut reader: Reader<'_>) -> Option<Job> {
     reader.one_of(&["add", "create", "make", "write"])?;
     reader.skip(&["a", "the", "new"]);
-    reader.one_of(&["file"])?;
-    reader.skip(&["named", "called"]);
-    let path = reader.path()?;
+    let path = match reader.one_of(&["file"]) {
+        Some(_) => {
+            reader.skip(&["named", "called"]);
+            reader.path()?
+        }
+        None => {
+            let path = reader.path()?;
+            reader.one_of(&["file"])?;
+            path
+        }
+    };
     match reader.one_of(&["with", "containing", "saying"])? {
         "with" => {
             reader.skip(&["the"]);
@@ -94,19 +102,20 @@ fn section(mut reader: Reader<'_>) -> Option<Job> {
     reader.end(Job::Section { path, title, text })
 }
 
+/// The two ways to write it.
+const LICENCE: [&str; 2] = ["licence", "license"];
+/// What stands for the repository itself, and is no holder of anything.
+const REPOSITORY: [&str; 4] = ["repository", "repo", "project", "code"];
+
 /// `Add the MIT licence for HOLDER, YEAR`
 fn licence(mut reader: Reader<'_>) -> Option<Result<Licence, String>> {
-    const WORDS: [&str; 2] = ["licence", "license"];
-    reader.one_of(&["add"])?;
-    reader.skip(&["a", "an", "the"]);
-    let id = match reader.one_of(&WORDS) {
-        Some(_) => reader.word()?,
-        None => {
-            let id = reader.word()?;
-            reader.one_of(&WORDS)?;
-            id
-        }
-    };
+    let id = licence_id(&mut reader)?;
+    reader.skip(&["text", "file"]);
+    // `to this repository` names nobody.
+    let mut further = Reader { tokens: reader.tokens };
+    if further.one_of(&["to", "in", "for"]).is_some() && repository(&mut further).is_some() {
+        reader = further;
+    }
     if reader.tokens.is_empty() {
         return Some(Licence::new(id, "", None));
     }
@@ -119,6 +128,39 @@ fn licence(mut reader: Reader<'_>) -> Option<Result<Licence, String>> {
     // A whole sentence is no name.
     let is_name = !holder.is_empty() && holder.len() <= PATH_BYTES_MAX && !holder.contains('\n');
     is_name.then(|| Licence::new(id, &holder, year))
+}
+
+/// The licence that is named: `Add the MIT licence`, `Add a LICENSE file with the MIT licence`, `License this project
+/// under MIT`.
+fn licence_id<'t>(reader: &mut Reader<'t>) -> Option<&'t str> {
+    if reader.one_of(&LICENCE).is_some() {
+        repository(reader)?;
+        reader.one_of(&["under"])?;
+        reader.skip(&["the"]);
+        let id = reader.word()?;
+        reader.skip(&LICENCE);
+        return Some(id);
+    }
+    reader.one_of(&["add", "create", "make", "write"])?;
+    reader.skip(&["a", "an", "the", "new"]);
+    if reader.one_of(&LICENCE).is_none() {
+        let id = reader.word()?;
+        reader.one_of(&LICENCE)?;
+        return Some(id);
+    }
+    if reader.one_of(&["file"]).is_some() {
+        reader.one_of(&["with", "containing", "for", "under"])?;
+        reader.skip(&["the", "text", "of"]);
+    }
+    let id = reader.word()?;
+    reader.skip(&LICENCE);
+    Some(id)
+}
+
+/// Passes over words for the repository itself.
+fn repository(reader: &mut Reader<'_>) -> Option<()> {
+    reader.one_of(&["this", "the", "my", "our"])?;
+    reader.one_of(&REPOSITORY).map(drop)
 }
 
 /// A text as lines of a file: each ends.

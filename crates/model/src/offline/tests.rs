@@ -31,6 +31,7 @@ fn jobs_are_understood_in_the_words_that_people_use() {
         ("please create the new file `docs/a b.txt` containing: 'don't'.", create("docs/a b.txt", "don't\n")),
         ("Create a file named x with the contents:\n```text\na\n\n  b\n```\n", create("x", "a\n\n  b\n")),
         ("add file .gitignore with text \u{201c}target\u{201d}!", create(".gitignore", "target\n")),
+        ("Create a NOTES.md file containing \"hello\"", create("NOTES.md", "hello\n")),
         ("Append \"one more\" to NOTES.md.", append("NOTES.md", "one more\n")),
         ("Add the line `say \"hi\"` to the end of the file a/b", append("a/b", "say \"hi\"\n")),
         ("Replace \"a\" with \"b\" in src/x.rs", replace("src/x.rs", "a", "b")),
@@ -87,6 +88,22 @@ fn licences_are_known_by_their_ids_and_name_whom_they_have_to() {
     );
     assert!(text("Add an Apache-2.0 license").trim_start().starts_with("Apache License\n"));
     assert!(text("Add the Unlicense licence").ends_with("<http://unlicense.org/>\n"));
+    for task in [
+        "Add a LICENSE file with the MIT licence for Jane Doe, 2026",
+        "Please create a LICENSE file with the text of the MIT license by Jane Doe 2026.",
+        "Add an MIT license file for Jane Doe, 2026",
+        "Add the MIT License to this repository for Jane Doe, 2026",
+        "License this project under the MIT license for Jane Doe, 2026",
+    ] {
+        assert_eq!(text(task), mit, "{task}");
+    }
+    for task in [
+        "Add a license file for Apache-2.0",
+        "License our code under Apache-2.0",
+        "Add the Apache-2.0 licence for this project",
+    ] {
+        assert_eq!(text(task), text("Add an Apache-2.0 license"), "{task}");
+    }
     for id in ["ISC", "0BSD", "BSD-2-Clause"] {
         assert!(text(&format!("Add the {id} license for X")).contains("Copyright (c) X\n"), "{id}");
     }
@@ -94,10 +111,27 @@ fn licences_are_known_by_their_ids_and_name_whom_they_have_to() {
         Err(Trouble::Amiss(why)) => why,
         other => panic!("{task}: {other:?}"),
     };
-    assert!(amiss("Add the MIT licence").contains("for NAME, YEAR"));
+    for task in [
+        "Add the MIT licence",
+        "Add a LICENSE file with the MIT licence",
+        "Add the MIT license to the repo",
+        "Add the MIT licence for this project",
+        "License this repository under MIT",
+    ] {
+        assert!(amiss(task).contains("for NAME, YEAR"), "nobody is made its holder: {task}");
+    }
     assert!(amiss("Add the GPL-3.0 licence").starts_with("it has no licence GPL-3.0; it has MIT, ISC"));
     assert!(amiss("Add the Unlicense licence for Jane").contains("names no holder"));
-    assert_eq!(job("Add the MIT licence and fix the build"), Err(Trouble::Unknown));
+    for task in [
+        "Add the MIT licence and fix the build",
+        "Add a LICENSE file",
+        "Add a LICENSE file that explains who may use this",
+        "Add a LICENSE file with the MIT licence and mention it in the README",
+        "License this project under MIT and Apache-2.0",
+        "Do not add a LICENSE file with the MIT licence",
+    ] {
+        assert_eq!(job(task), Err(Trouble::Unknown), "{task}");
+    }
 }
 
 fn path() -> impl Strategy<Value = String> {
