@@ -57,10 +57,11 @@ pub(crate) async fn ask(
     // Tokens are counted in the middle of asking as well: those of replies that broke off.
     let meter = Mutex::new(meter);
     let metered = || meter.lock().unwrap_or_else(PoisonError::into_inner);
+    let lost = |bytes| estimate(context, context.tokens_of(bytes), bench);
     let on_notice = async |notice: Notice| {
         let is_switched = matches!(notice, Notice::Switched(_));
         let uses_more = is_switched || matches!(notice, Notice::Lost(_));
-        let event = notice::event(notice, |usage| metered().count(usage));
+        let event = notice::event(notice, lost, |usage| metered().count(usage));
         bench.journal.record(vec![event]).await?;
         if is_switched && context.is_full(purpose, bench.models.model()) {
             return Err(Ended::Halted(Halt::Full));
@@ -79,13 +80,14 @@ pub(crate) async fn ask(
         () = tokio::time::sleep_until(limits.deadline()) => Err(Ended::Halted(Halt::Over)),
     };
     // What was underway is paid for, whoever ended it.
-    if let Some(lost) = bench.models.interrupted() {
-        let event = notice::event(Notice::Lost(lost), |usage| metered().count(usage));
+    if let Some(interrupted) = bench.models.interrupted() {
+        let event = notice::event(Notice::Lost(interrupted), lost, |usage| metered().count(usage));
         bench.journal.record(vec![event]).await?;
     }
     let mut reply = reply?;
     if counts_nothing(&reply) && !bench.models.is_played() {
-        reply.usage = estimate(context, &reply, bench);
+        let output = context.tokens_of(reply.raw.get().len() as u64);
+        reply.usage = estimate(context, output, bench);
         if metered().estimates() {
             bench.journal.record(vec![estimated(&reply)]).await?;
         }
@@ -117,10 +119,9 @@ fn counts_nothing(reply: &Reply) -> bool {
     is_served && [input, output, cache_read, cache_write] == [0; 4]
 }
 
-/// About what `reply` has used: a budget has to hold for those who do not count as well.
-fn estimate(context: &Context, reply: &Reply, bench: &Bench<'_>) -> Usage {
-    let (input, output) = (context.tokens(), context.tokens_of(reply));
-    let usage = Usage { input, output, ..Usage::default() };
+/// About what a reply of `output` tokens has used: a budget has to hold where nobody counts as well.
+fn estimate(context: &Context, output: u64, bench: &Bench<'_>) -> Usage {
+    let usage = Usage { input: context.tokens(), output, ..Usage::default() };
     let price = bench.models.model().facts().price.as_ref();
     Usage { usd: price.map(|price| price.usd(&usage)), ..usage }
 }

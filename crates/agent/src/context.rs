@@ -31,7 +31,7 @@ pub(crate) struct Context {
     gauge: Gauge,
     /// How many tokens of the beginning the provider that answered last had in its cache then.
     cached: u64,
-    /// So many tokens a model has refused, and which.
+    /// So many tokens a model holds at most, as far as its refusals tell, and which.
     ceiling: Option<(ModelName, u64)>,
     /// How often in a row it has refused.
     refusals: u32,
@@ -143,14 +143,18 @@ impl Context {
         self.gauge.tokens(self.bytes)
     }
 
-    /// About how many tokens `reply` has.
-    pub(crate) fn tokens_of(&self, reply: &Reply) -> u64 {
-        self.gauge.tokens(reply.raw.get().len() as u64)
+    /// About how many tokens so many bytes of a reply are.
+    pub(crate) fn tokens_of(&self, bytes: u64) -> u64 {
+        self.gauge.tokens(bytes)
     }
 
     fn room(&self, model: &dyn Model) -> Room {
-        let ceiling = self.ceiling.as_ref().filter(|(refused, _)| refused == model.name());
-        Room::of(model.facts(), ceiling.map(|(_, tokens)| *tokens))
+        Room::of(model.facts(), self.ceiling_of(model))
+    }
+
+    /// How many tokens `model` holds at most, where it has refused a request.
+    fn ceiling_of(&self, model: &dyn Model) -> Option<u64> {
+        self.ceiling.as_ref().filter(|(refused, _)| refused == model.name()).map(|(_, tokens)| *tokens)
     }
 
     fn push(&mut self, message: Message) {

@@ -1,12 +1,18 @@
 //! What is known of a model, and what happens while it is asked, in the words of the log.
 
 use events::{
-    Event, KnownModel, KnownPrice, KnownRates, ModelRetried, ModelSwitched, Named, ReplyLost, Usage,
+    CountedBy, Event, KnownModel, KnownPrice, KnownRates, ModelRetried, ModelSwitched, Named, ReplyLost,
+    Usage,
 };
-use model::{Model, ModelName, Notice, Rates};
+use model::{LostUsage, Model, ModelName, Notice, Rates};
 
-/// `notice` as an event. What a lost reply has used goes through `count`, which gives the session's totals with it.
-pub(crate) fn event(notice: Notice, count: impl FnOnce(&Usage) -> Usage) -> Event {
+/// `notice` as an event. What a lost reply has used goes through `count`, which gives the session's totals with it;
+/// `estimate` knows what one has used of which so many bytes were heard.
+pub(crate) fn event(
+    notice: Notice,
+    estimate: impl FnOnce(u64) -> model::Usage,
+    count: impl FnOnce(&Usage) -> Usage,
+) -> Event {
     match notice {
         Notice::Wait(wait) => Event::ModelRetried(ModelRetried {
             provider: Some(wait.provider),
@@ -20,8 +26,13 @@ pub(crate) fn event(notice: Notice, count: impl FnOnce(&Usage) -> Usage) -> Even
             reason: switched.reason,
         }),
         Notice::Lost(lost) => {
-            let used = usage(&lost.usage);
-            Event::ReplyLost(ReplyLost { from: named(lost.from), usage: used, totals: count(&used) })
+            let (used, by) = match lost.usage {
+                LostUsage::Counted(used) => (used, CountedBy::Provider),
+                LostUsage::Heard(bytes) => (estimate(bytes), CountedBy::Estimate),
+                LostUsage::Estimated(used) => (used, CountedBy::Estimate),
+            };
+            let used = usage(&used);
+            Event::ReplyLost(ReplyLost { from: named(lost.from), by, usage: used, totals: count(&used) })
         }
     }
 }

@@ -35,7 +35,7 @@ where
     E: std::error::Error,
 {
     let mut assembly = assembly::Assembling::new(served, live);
-    stream::read(served.provider(), body, &mut assembly).await?;
+    stream::read(served, body, &mut assembly).await?;
     assembly.finish()
 }
 

@@ -61,7 +61,7 @@ pub enum Notice {
     Wait(Wait),
     /// Another model is asked from here on.
     Switched(Switched),
-    /// A reply broke off after its provider had counted tokens for it.
+    /// A reply broke off after the model had begun with it.
     Lost(Lost),
 }
 
@@ -94,8 +94,20 @@ pub struct Switched {
 pub struct Lost {
     /// Who was asked.
     pub from: ModelName,
+    /// What it has used.
+    pub usage: LostUsage,
+}
+
+/// What a lost reply has used, by who says so.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LostUsage {
     /// What the provider had counted by then.
-    pub usage: Usage,
+    Counted(Usage),
+    /// The provider had counted nothing: some count at the end alone. So many bytes of the reply had been heard, from which
+    /// whoever knows what was asked may estimate the tokens.
+    Heard(u64),
+    /// What somebody estimated when it was recorded.
+    Estimated(Usage),
 }
 
 impl Chain<'static> {

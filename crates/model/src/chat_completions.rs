@@ -29,7 +29,7 @@ where
     E: std::error::Error,
 {
     let mut assembly = assembly::Assembling::new(served, live, turn);
-    stream::read(served.provider(), body, &mut assembly).await?;
+    stream::read(served, body, &mut assembly).await?;
     assembly.finish()
 }
 

@@ -97,6 +97,11 @@ impl Grown {
         !self.joint.odd && self.joint.first.is_none()
     }
 
+    /// How many bytes there are so far.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.text.is_empty() && self.joint.first.is_none()
     }

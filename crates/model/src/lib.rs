@@ -32,7 +32,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use serde_json::value::RawValue;
 
-pub use chain::{Breakers, CACHE_KEPT, Cache, Chain, Lost, Notice, Switched, Wait};
+pub use chain::{Breakers, CACHE_KEPT, Cache, Chain, Lost, LostUsage, Notice, Switched, Wait};
 pub use conversation::{Conversation, Message, ToolResult, ToolSpec};
 pub use error::Error;
 pub use facts::{Caches, Facts, Price, Rates, Thinking};

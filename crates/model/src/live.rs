@@ -15,6 +15,8 @@ pub enum Delta<'a> {
     Text(&'a str),
     /// More of what it thinks.
     Thought(&'a str),
+    /// More of what people are not shown, a call while it is written: so many bytes. None say that the model has begun.
+    Unshown(usize),
     /// What the reply has used so far, as far as the provider has counted; takes the place of earlier counts.
     Used(Usage),
     /// What was heard of this reply so far is void: it is asked for again, of the same model or of another one.
@@ -37,11 +39,16 @@ pub(crate) mod tests {
 
     /// Keeps what it hears, a line for each run of pieces of a kind.
     #[derive(Default)]
-    pub(crate) struct Heard(Mutex<Vec<String>>);
+    pub(crate) struct Heard(Mutex<Vec<String>>, Mutex<Vec<usize>>);
 
     impl Heard {
         pub(crate) fn lines(&self) -> Vec<String> {
             self.0.lock().unwrap().clone()
+        }
+
+        /// The sizes of what it was not shown.
+        pub(crate) fn unshown(&self) -> Vec<usize> {
+            self.1.lock().unwrap().clone()
         }
     }
 
@@ -50,6 +57,10 @@ pub(crate) mod tests {
             let (kind, text) = match delta {
                 Delta::Text(text) => ("text: ", text),
                 Delta::Thought(thought) => ("thought: ", thought),
+                Delta::Unshown(bytes) => {
+                    self.1.lock().unwrap().push(bytes);
+                    return;
+                }
                 Delta::Used(used) => {
                     self.0.lock().unwrap().push(format!("used: {} in, {} out", used.input, used.output));
                     return;

@@ -70,7 +70,8 @@ impl Patience {
     fn why(&self, excess: Excess) -> String {
         match excess {
             Excess::Silence => {
-                format!("nothing came for {} s in the middle of the reply", self.idle.as_secs())
+                let seconds = self.idle.as_secs();
+                format!("nothing came for {seconds} s in the middle of the reply (`idle_seconds`)")
             }
             Excess::SignsOfLife => {
                 format!("nothing but signs of life came for {} s", self.signs_max().as_secs())
@@ -113,7 +114,7 @@ mod tests {
         let alive = "nothing but signs of life came for 600 s".to_owned();
         let slow = "the reply had not come to its end after 7200 s".to_owned();
         for (seconds, growing, end, why) in [
-            (121, 1, 120, "nothing came for 120 s in the middle of the reply".to_owned()),
+            (121, 1, 120, "nothing came for 120 s in the middle of the reply (`idle_seconds`)".to_owned()),
             (119, u64::MAX, 600, alive.clone()),
             (15, u64::MAX, 600, alive.clone()),
             (15, 41, 600, alive),

@@ -11,7 +11,8 @@ pub struct Policy {
     pub wait_min: Duration,
     /// The longest pause of our own choice; a provider may ask for a longer one.
     pub wait_max: Duration,
-    /// Beyond this, counted from the first try, no pause is begun that would end later.
+    /// Beyond this, counted from the first try, no pause is begun that would end later, but for the one before the second
+    /// try; no pause at all is longer.
     pub total_max: Duration,
     /// How often a model is asked before another one is, when there is one.
     pub tries_before_next: u32,

@@ -7,12 +7,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::timeout;
 
-use crate::Error;
 use crate::patience::Patience;
 use crate::sse::Events;
+use crate::{Error, Served};
 
-/// Providers send a heartbeat every few seconds; a line this silent is dead, or the server behind it is.
-pub(crate) const IDLE_MAX: Duration = Duration::from_secs(120);
 /// One reply, in bytes: the longest reply on offer has 128,000 tokens of some 250 bytes each on the wire.
 const REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long the end of a body is waited for after its last event; only then can its connection be used again.
@@ -38,13 +36,14 @@ pub(crate) enum Progress {
 /// Feeds the events in `body` to `assembly` until it has the whole reply or the body ends.
 ///
 /// A body that ends early is no error here: the assembly knows whether something is missing.
-pub(crate) async fn read<S, E>(provider: &str, body: S, assembly: &mut impl Assembly) -> Result<(), Error>
+pub(crate) async fn read<S, E>(served: &Served, body: S, assembly: &mut impl Assembly) -> Result<(), Error>
 where
     S: Stream<Item = Result<Bytes, E>>,
     E: std::error::Error,
 {
+    let provider = served.provider();
     let (mut body, mut events, mut total) = (pin!(body), Events::default(), 0_usize);
-    let mut patience = Patience::begin(IDLE_MAX);
+    let mut patience = Patience::begin(served.manners.idle);
     while let Some(bytes) = patience.next(body.as_mut()).await.map_err(|why| transient(provider, why))? {
         let broke_off = |error| transient(provider, format!("the reply broke off: {}", chain(&error)));
         let bytes = bytes.map_err(broke_off)?;
@@ -97,6 +96,7 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
+    use crate::vendors::tests::ours;
 
     /// Keeps the events.
     struct Kept(Vec<String>);
@@ -119,7 +119,7 @@ mod tests {
         let mut kept = Kept(Vec::new());
         let silence = stream::pending().take(if last.is_empty() { 1 } else { 0 });
         let body = stream::iter(chunks).chain(silence).chain(stream::iter(last));
-        (read("p", body, &mut kept).await, kept.0)
+        (read(&ours("ollama", "m"), body, &mut kept).await, kept.0)
     }
 
     fn bytes(text: &'static str) -> io::Result<Bytes> {
@@ -131,7 +131,10 @@ mod tests {
         let (result, kept) = read_all(vec![bytes("data: a\n\n: ping\n"), bytes("data: b")], vec![]).await;
         assert_eq!(kept, ["a"]);
         let error = result.unwrap_err();
-        assert!(matches!(error, Error::Transient { .. }) && error.to_string().contains("120 s"), "{error}");
+        assert!(
+            matches!(error, Error::Transient { .. }) && error.to_string().contains("for 600 s"),
+            "{error}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use reqwest::{Client, Response, StatusCode, Url, redirect};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::stream::{IDLE_MAX, chain, protocol, transient};
+use crate::stream::{chain, protocol, transient};
 use crate::vendors::KeyHeader;
 use crate::{Error, Served, refusal};
 
@@ -61,10 +61,13 @@ impl Endpoint {
         body: Vec<u8>,
     ) -> Result<impl Stream<Item = Result<Bytes, reqwest::Error>> + use<>, Error> {
         let request = self.client.post(self.url.clone()).headers(self.headers.clone()).body(body);
-        let response = match timeout(IDLE_MAX, request.send()).await {
+        let idle = self.served.manners.idle;
+        let response = match timeout(idle, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.transient(&chain(&error.without_url()))),
-            Err(_) => return Err(self.transient(&format!("no answer for {} s", IDLE_MAX.as_secs()))),
+            Err(_) => {
+                return Err(self.transient(&format!("no answer for {} s (`idle_seconds`)", idle.as_secs())));
+            }
         };
         if response.status() != StatusCode::OK {
             return Err(self.refusal(response).await);

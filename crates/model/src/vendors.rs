@@ -6,6 +6,7 @@ mod served;
 mod words;
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
@@ -15,10 +16,12 @@ pub use row::Protocol;
 pub(crate) use row::{KeyHeader, OutputLimit};
 use row::{LongRow, ModelRow, PriceRow, Row, Rows, Told};
 pub use served::{Called, Models, Served, Unready};
-use words::{ModelPattern, Usd, VendorName};
+use words::{Idle, ModelPattern, Usd, VendorName};
 
 /// Our own table.
 const BUILT_IN: &str = include_str!("vendors.toml");
+/// Providers send a heartbeat every few seconds; a line this silent is dead, or the server behind it is.
+const IDLE_USUAL: Duration = Duration::from_secs(120);
 
 /// All vendors, in the order in which they are asked when nobody says otherwise.
 #[derive(Debug, Clone)]
@@ -46,6 +49,8 @@ pub(crate) struct Manners {
     pub(crate) output_limit: OutputLimit,
     pub(crate) usage: UsageTold,
     pub(crate) cache_key: CacheKey,
+    /// How long it may be silent before it is given up: until its answer begins, and within the answer.
+    pub(crate) idle: Duration,
 }
 
 /// When a server of Chat Completions tells the usage of a stream.
@@ -256,6 +261,7 @@ impl Manners {
                 UsageTold::Unasked
             },
             cache_key: if row.cache_key.unwrap_or(false) { CacheKey::Sent } else { CacheKey::Unknown },
+            idle: row.idle_seconds.map_or(IDLE_USUAL, Idle::get),
         })
     }
 }

@@ -16,6 +16,8 @@ mod documented;
 mod garbles;
 #[path = "faults/heads.rs"]
 mod heads;
+#[path = "faults/idle.rs"]
+mod idle;
 #[path = "faults/lines.rs"]
 mod lines;
 #[path = "faults/outcome.rs"]

@@ -124,7 +124,7 @@ impl Live for Voice {
                 self.send(Piece::Again);
             }
             // The log tells what was used, once it is known for good.
-            Delta::Used(_) => {}
+            Delta::Used(_) | Delta::Unshown(_) => {}
         }
     }
 }

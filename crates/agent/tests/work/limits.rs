@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent::{Error, Stop};
-use events::{Budget, Event, Limit};
+use events::{Budget, CountedBy, Event, Limit};
 use model::{Delta, Rates, Usage, Wire};
 
 use super::world::Provider;
@@ -234,12 +234,56 @@ async fn a_reply_for_which_there_is_hardly_room_is_not_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn replies_that_break_off_are_asked_for_within_the_budget_only() {
     let mut world = World::new([calls([LOOK])]);
-    world.breaks_off = Some(Usage { input: 4000, output: 1, ..Usage::default() });
+    world.breaks_off = vec![Delta::Used(Usage { input: 4000, output: 1, ..Usage::default() })];
     let stop = world.work(Budget { tokens: Some(9_000), ..Budget::default() }).await;
     assert_ended_by(Limit::Tokens, &stop, &world);
     let lost =
         world.did().into_iter().filter(|did| matches!(did, Did::Recorded(Event::ReplyLost(_)))).count();
     assert_eq!(lost, 2, "a third one would need more than is left");
+}
+
+/// What is told of replies that broke off: whose count it is, and the count.
+fn lost(world: &World) -> Vec<(CountedBy, u64, u64, Option<f64>)> {
+    let lost = |did| match did {
+        Did::Recorded(Event::ReplyLost(lost)) => {
+            Some((lost.by, lost.usage.input_tokens, lost.usage.output_tokens, lost.usage.usd))
+        }
+        _ => None,
+    };
+    world.did().into_iter().filter_map(lost).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_has_counted_of_replies_that_break_off_is_estimated_within_the_budget() {
+    let heard = vec![Delta::Thought("Hm. "), Delta::Text("I look."), Delta::Unshown(7189)];
+    let mut world = World::new([calls([LOOK])]);
+    world.breaks_off = heard.clone();
+    let stop = world.work(Budget { tokens: Some(15_000), ..Budget::default() }).await;
+    assert_ended_by(Limit::Tokens, &stop, &world);
+    let lost_tokens = lost(&world);
+    let (_, input, ..) = lost_tokens[0];
+    assert!((1000..4000).contains(&input), "the rules and the tools at least: {input}");
+    // 3.6 bytes are a token as long as nobody has counted any.
+    assert!(lost_tokens.iter().all(|lost| (lost.0, lost.1, lost.2) == (CountedBy::Estimate, input, 2000)));
+    let most = 15_000 / (input + 2000);
+    assert!(u64::try_from(lost_tokens.len()).unwrap() <= most + 1, "{lost_tokens:?}");
+
+    // The same of dollars, where a token costs a thousandth of a cent.
+    let mut world = World::new([calls([LOOK])]);
+    world.breaks_off = heard;
+    let rates = Rates { input: 10.0, output: 10.0, ..world.provider.facts.price.as_ref().unwrap().usual };
+    world.provider.facts.price.as_mut().unwrap().usual = rates;
+    let stop = world.work(Budget { usd: Some(0.1), ..Budget::default() }).await;
+    assert_ended_by(Limit::Usd, &stop, &world);
+    assert!(lost(&world).iter().all(|lost| lost.3.is_some()), "{:?}", lost(&world));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_breaks_off_before_the_model_began_costs_nothing() {
+    let mut world = World::new([calls([LOOK])]);
+    world.breaks_off = vec![Delta::Used(Usage::default())];
+    world.work(Budget { tokens: Some(15_000), ..Budget::default() }).await.unwrap_err();
+    assert_eq!(lost(&world), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,6 +45,8 @@ pub(crate) struct Provider {
     holds: u64,
     /// Whether its replies say how many tokens were sent.
     counts: bool,
+    /// It refuses a request beside which the longest reply has no room, and says what it holds.
+    pub(crate) reserves: bool,
     /// After so many replies it takes nothing any more.
     pub(crate) gives_out_after: Option<usize>,
 }
@@ -58,6 +60,7 @@ impl Default for Provider {
             facts: Facts { price, ..Facts::UNKNOWN },
             holds: u64::MAX,
             counts: false,
+            reserves: false,
             gives_out_after: None,
         }
     }
@@ -88,8 +91,8 @@ pub(crate) struct World {
     pub(crate) summaries: Mutex<VecDeque<Result<Reply, model::Error>>>,
     /// Requests for a summary are not answered at all.
     pub(crate) is_summing_up_for_ever: bool,
-    /// Replies break off for ever after this was counted for each.
-    pub(crate) breaks_off: Option<Usage>,
+    /// Replies break off for ever after this was heard of each.
+    pub(crate) breaks_off: Vec<Delta<'static>>,
     /// What is heard of a reply that never comes to its end.
     pub(crate) underway: Vec<Delta<'static>>,
     pub(crate) provider: Provider,
@@ -126,7 +129,7 @@ impl World {
             replies: Mutex::new(replies.into_iter().collect()),
             summaries: Mutex::default(),
             is_summing_up_for_ever: false,
-            breaks_off: None,
+            breaks_off: Vec::new(),
             underway: Vec::new(),
             provider: Provider::default(),
             spare: None,
@@ -251,8 +254,13 @@ impl World {
             self.refusals.fetch_add(1, Ordering::Relaxed);
             return Err(context_full());
         }
-        if let Some(usage) = &self.breaks_off {
-            live.hear(Delta::Used(*usage));
+        let most = output_tokens_max.map_or(0, u64::from);
+        if provider.reserves && tokens + most > provider.holds {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+            return Err(no_room_for_the_reply(provider.holds, tokens, most));
+        }
+        if !self.breaks_off.is_empty() {
+            self.breaks_off.iter().for_each(|delta| live.hear(*delta));
             return Err(broken_off());
         }
         let is_summary =
@@ -331,6 +339,15 @@ pub(crate) fn context_full() -> model::Error {
 pub(crate) fn key_refused() -> model::Error {
     let (provider, message) = ("memory".to_owned(), "no".to_owned());
     model::Error::Key { provider, status: 401, message, variable: None }
+}
+
+/// The refusal of a request beside which a reply has no room, in vLLM's words.
+fn no_room_for_the_reply(holds: u64, tokens: u64, most: u64) -> model::Error {
+    let message = format!(
+        "This model's maximum context length is {holds} tokens. However, you requested {most} output tokens and your prompt \
+         contains at least {tokens} input tokens."
+    );
+    model::Error::ContextFull { provider: "memory".to_owned(), status: 400, message }
 }
 
 /// The end of a stream in the middle of a reply.

@@ -187,10 +187,30 @@ pub struct ModelSwitched {
 pub struct ReplyLost {
     /// Who was asked.
     pub from: Named,
-    /// What the provider had counted for it.
+    /// Whose count `usage` is.
+    #[serde(default, skip_serializing_if = "CountedBy::is_provider")]
+    pub by: CountedBy,
+    /// What it has used.
     pub usage: Usage,
     /// The session's totals with it.
     pub totals: Usage,
+}
+
+/// Who says how many tokens a reply has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CountedBy {
+    /// Its provider.
+    #[default]
+    Provider,
+    /// Nobody: it is estimated from the length of what was asked and heard.
+    Estimate,
+}
+
+impl CountedBy {
+    fn is_provider(&self) -> bool {
+        *self == Self::Provider
+    }
 }
 
 /// See [`crate::Event::Thought`].

@@ -116,6 +116,7 @@ impl<'a> Assembling<'a> {
             return Err(self.protocol("the reply has too many content blocks"));
         }
         tell(self.live, &block);
+        self.live.hear(Delta::Unshown(block.text("name").map_or(0, |name| name.len())));
         self.blocks.push(Growing { block, arguments: Grown::default(), open: true });
         Ok(())
     }
@@ -190,7 +191,7 @@ impl Assembly for Assembling<'_> {
 }
 
 impl Growing {
-    /// Takes in a piece, and lets `live` hear what stands for people in it.
+    /// Takes in a piece, and lets `live` hear what stands in it.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -211,7 +212,9 @@ impl Growing {
                 self.block.set_text("signature", delta.text("signature").unwrap_or_default());
             }
             "input_json_delta" => {
-                said(&delta, "partial_json", |piece| self.arguments.grow(piece))?;
+                if let Some(more) = said(&delta, "partial_json", |piece| self.arguments.grow(piece))? {
+                    live.hear(Delta::Unshown(more.len()));
+                }
             }
             "citations_delta" => {
                 let citation = delta.raw("citation").map(ToOwned::to_owned);

@@ -114,8 +114,10 @@ impl<'c, 'm> Round<'c, 'm> {
         let tried = &mut self.tried[at];
         tried.failed += 1;
         tried.ready_at = now + tried.jitter.next_wait().max(wait);
-        tried.over = tried.failed >= tries_max
-            || tried.ready_at.duration_since(self.begun) > self.chain.policy.total_max;
+        let total_max = self.chain.policy.total_max;
+        // A first try may have taken all of the time, where a server may be silent for long: it has a second one.
+        let is_late = tried.failed > 1 && tried.ready_at.duration_since(self.begun) > total_max;
+        tried.over = tried.failed >= tries_max || is_late || wait > total_max;
     }
 
     /// The same model while that is quick and its provider is not left alone, then whoever can be asked at once, then whoever
@@ -134,7 +136,11 @@ impl<'c, 'm> Round<'c, 'm> {
     fn is_quick(&self, at: usize, now: Instant) -> bool {
         let (policy, tried) = (&self.chain.policy, &self.tried[at]);
         let wait = tried.ready_at.saturating_duration_since(now);
-        !tried.nonsense && tried.failed < policy.tries_before_next && wait <= policy.wait_before_next
+        let is_late = tried.ready_at.duration_since(self.begun) > policy.total_max;
+        !tried.nonsense
+            && !is_late
+            && tried.failed < policy.tries_before_next
+            && wait <= policy.wait_before_next
     }
 
     /// The first one but `at` that can be asked at once.

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::LostUsage;
 use crate::{Delta, Live, Usage};
 
 /// Passes on what it hears, and keeps what is needed if the reply never comes to its end.
@@ -16,6 +17,8 @@ pub(super) struct Tap<'a> {
 pub(super) struct Heard {
     /// Somebody was told of a piece.
     pieces: bool,
+    /// How many bytes there were; nothing while the model has not begun.
+    bytes: Option<u64>,
     /// What the provider has counted so far.
     used: Option<Usage>,
 }
@@ -30,8 +33,8 @@ impl<'a> Tap<'a> {
         taken(self.heard);
     }
 
-    /// The reply broke off: what was heard of it is void. Gives what it has used, as far as its provider said.
-    pub(super) fn broke_off(&self) -> Option<Usage> {
+    /// The reply broke off: what was heard of it is void. Gives what it has used.
+    pub(super) fn broke_off(&self) -> Option<LostUsage> {
         let heard = taken(self.heard);
         if heard.pieces {
             self.live.hear(Delta::Again);
@@ -46,9 +49,14 @@ pub(super) fn taken(heard: &Mutex<Heard>) -> Heard {
 }
 
 impl Heard {
-    /// What the reply has used, as far as its provider said.
-    pub(super) fn used(self) -> Option<Usage> {
-        self.used.filter(|used| *used != Usage { usd: used.usd, ..Usage::default() })
+    /// What the reply has used, as far as its provider said or as it was heard; nothing when the model has not even begun.
+    pub(super) fn used(self) -> Option<LostUsage> {
+        let counted = self.used.filter(|used| *used != Usage { usd: used.usd, ..Usage::default() });
+        counted.map(LostUsage::Counted).or(self.bytes.map(LostUsage::Heard))
+    }
+
+    fn grow(&mut self, bytes: usize) {
+        self.bytes = Some(self.bytes.unwrap_or(0).saturating_add(bytes as u64));
     }
 }
 
@@ -56,7 +64,11 @@ impl Live for Tap<'_> {
     fn hear(&self, delta: Delta<'_>) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         match delta {
-            Delta::Text(_) | Delta::Thought(_) => heard.pieces = true,
+            Delta::Text(piece) | Delta::Thought(piece) => {
+                heard.pieces = true;
+                heard.grow(piece.len());
+            }
+            Delta::Unshown(bytes) => heard.grow(bytes),
             Delta::Used(used) => heard.used = Some(used),
             Delta::Again => {}
         }

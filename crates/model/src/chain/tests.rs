@@ -103,7 +103,13 @@ impl World {
                 Notice::Switched(Switched { from, to, reason }) => {
                     format!("{} -> {}: {reason}", from.provider, to.provider)
                 }
-                Notice::Lost(Lost { from, usage }) => {
+                Notice::Lost(Lost { from, usage: LostUsage::Heard(bytes) }) => {
+                    format!("{} lost {bytes} bytes", from.provider)
+                }
+                Notice::Lost(Lost {
+                    from,
+                    usage: LostUsage::Counted(usage) | LostUsage::Estimated(usage),
+                }) => {
                     format!("{} lost {} + {}", from.provider, usage.input, usage.output)
                 }
             };
@@ -433,4 +439,17 @@ async fn a_provider_that_fails_again_after_its_pause_is_left_alone_at_once() {
     // With nobody else to turn to, it is asked all the same.
     world.ask(&world.chain(vec![failing()], Policy::default()), &Unheard).await.unwrap();
     assert_eq!(world.did(), ["ask a", "wait for a: 1", "ask a", "wait for a: 2", "ask a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_heard_of_a_reply_stands_for_what_nobody_has_counted() {
+    let world = World::default();
+    let broken = |says, used| Fail { says, used, error: busy(None) };
+    let none = Usage::default();
+    let fails = [broken("I will", None), broken("I", Some(none)), broken("", Some(none)), broken("", None)];
+    let chain = world.chain(vec![world.model("a", fails)], Policy::default());
+    world.ask(&chain, &Unheard).await.unwrap();
+    let did = world.did();
+    let lost: Vec<&String> = did.iter().filter(|line| line.contains("lost")).collect();
+    assert_eq!(lost, ["a lost 6 bytes", "a lost 1 bytes"], "and nothing of those that had not begun");
 }

@@ -223,9 +223,13 @@ impl<'a> Assembling<'a> {
         for (key, piece) in piece.into_raw_fields() {
             match key.as_str() {
                 "index" | "id" | "type" => {}
-                "function" => growing
-                    .take_function(&piece)
-                    .map_err(|what| refusal::against_the_rules(self.served, what))?,
+                "function" => {
+                    let before = growing.bytes();
+                    growing
+                        .take_function(&piece)
+                        .map_err(|what| refusal::against_the_rules(self.served, what))?;
+                    self.live.hear(Delta::Unshown(growing.bytes().saturating_sub(before)));
+                }
                 _ => growing.rest.set_told(&key, piece),
             }
         }
@@ -297,6 +301,11 @@ impl Assembly for Assembling<'_> {
 }
 
 impl Growing {
+    /// How much of it there is.
+    fn bytes(&self) -> usize {
+        self.name.len() + self.arguments.len()
+    }
+
     /// Takes in a piece.
     ///
     /// # Errors

@@ -2,7 +2,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::{
-    Breakers, Cache, Chain, Config as AnyConfig, Lost, Origin, Policy, Stop, Switched, ToolCall, ToolResult,
+    Breakers, Cache, Chain, Config as AnyConfig, Lost, LostUsage, Origin, Policy, Stop, Switched, ToolCall, ToolResult,
     Unheard, Usage, Wait, Wire,
 };
 
@@ -69,8 +69,10 @@ async fn what_happened_happens_again_without_waiting_for_it() {
         to: name("b"),
         reason: "a is not answering".to_owned(),
     });
-    let lost = Notice::Lost(Lost { from: name("a"), usage: Usage::default() });
-    let notices = vec![wait, lost, switched];
+    let lost = Notice::Lost(Lost { from: name("a"), usage: LostUsage::Counted(Usage::default()) });
+    let usage = LostUsage::Estimated(Usage { input: 1, ..Usage::default() });
+    let estimated = Notice::Lost(Lost { from: name("a"), usage });
+    let notices = vec![wait, lost, estimated, switched];
     let mut played: Vec<Played> = notices.iter().cloned().map(Played::Notice).collect();
     played.insert(0, answered("a", "one", &[]));
     played.push(answered("b", "two", &["one"]));
@@ -155,7 +157,7 @@ async fn where_a_recording_is_cut_off_no_answer_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_underway_at_the_end_is_lost_again_when_the_replay_ends() {
-    let lost = Lost { from: name("a"), usage: Usage { input: 600_000, ..Usage::default() } };
+    let lost = Lost { from: name("a"), usage: LostUsage::Counted(Usage { input: 600_000, ..Usage::default() }) };
     let played = vec![answered("a", "one", &[]), Played::Interrupted(lost.clone())];
     let chain = chain(played, AtEnd::Waits);
     let mut conversation = conversation();

@@ -161,6 +161,7 @@ impl Assembly for Assembling<'_> {
                     return Err(self.protocol("an item begins without its place, or too far on"));
                 };
                 self.make_place(index);
+                self.live.hear(Delta::Unshown(0));
             }
             Some("response.output_item.done") => {
                 self.keep(self.field(&event, "output_index")?, self.field(&event, "item")?)?;
@@ -170,6 +171,9 @@ impl Assembly for Assembling<'_> {
             }
             Some("response.reasoning_summary_text.delta" | "response.reasoning_text.delta") => {
                 self.hear(&event, |text| Delta::Thought(text));
+            }
+            Some("response.function_call_arguments.delta") => {
+                self.hear(&event, |text| Delta::Unshown(text.len()));
             }
             Some("response.completed" | "response.incomplete") => {
                 let Some(response) = self.field(&event, "response")? else {

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::address::Template;
-use super::words::{AtLeastOne, Day, FieldName, Link, ModelPattern, Usd, Variable, VendorName};
+use super::words::{AtLeastOne, Day, FieldName, Idle, Link, ModelPattern, Usd, Variable, VendorName};
 use crate::{Caches, Thinking};
 
 /// A file: vendors by name, in the order in which they are asked.
@@ -31,6 +31,7 @@ pub(super) struct Row {
     pub(super) usage_on_request: Option<bool>,
     pub(super) cache_key: Option<bool>,
     pub(super) takes_back: Option<Vec<FieldName>>,
+    pub(super) idle_seconds: Option<Idle>,
     pub(super) prices: Option<Told>,
     pub(super) models: IndexMap<ModelPattern, ModelRow>,
 }
@@ -173,6 +174,7 @@ impl Row {
             usage_on_request: self.usage_on_request.or(base.usage_on_request),
             cache_key: self.cache_key.or(base.cache_key),
             takes_back: self.takes_back.or(base.takes_back),
+            idle_seconds: self.idle_seconds.or(base.idle_seconds),
             prices: self.prices.or(base.prices),
             models,
         }

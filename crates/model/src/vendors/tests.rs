@@ -144,6 +144,10 @@ fn what_is_wrong_with_a_table_is_said_with_line_and_field() {
         ("[openai.models]\n\"x\" = { price = { input = -1.0, output = 1.0 } }", "line 2", "-1 is no price"),
         ("[openai.models]\n\"x\" = { price = { input = nan, output = 1.0 } }", "line 2", "NaN is no price"),
         ("[openai.models]\n\"x\" = { price = { input = 1.0 } }", "line 2", "missing field `output`"),
+        ("[ollama]\nidle_seconds = 9", "line 2", "10 to 3600 seconds, not for 9"),
+        ("[ollama]\nidle_seconds = 3601", "line 2", "10 to 3600 seconds, not for 3601"),
+        ("[ollama]\nidle_seconds = -1", "line 2", "invalid value: integer `-1`"),
+        ("[ollama]\nidle_seconds = \"long\"", "line 2", "invalid type: string"),
         ("[openai.models]\n\"a*b\" = {}", "line 2", "may end in one `*`"),
         (
             "[openai.models]\n\"x\" = { long = { above = 1, input = 1.0, output = 1.0 } }",
@@ -269,6 +273,19 @@ fn only_listed_models_may_be_asked_of_a_vendor_that_has_a_list() {
     let ollama = served("ollama", &[("OLLAMA_MODEL", "m")], Called::ByName).unwrap();
     assert_eq!(ollama.models(), Models::Any);
     assert!(ours("mistral", "m").models().has("devstral-latest"));
+}
+
+#[test]
+fn a_server_that_loads_its_model_first_may_be_silent_for_longer() {
+    let seconds = |vendors: &Vendors, name: &str| vendors.get(name).unwrap().manners.idle.as_secs();
+    let own = Vendors::built_in();
+    let told = ["anthropic", "openai", "openai-compatible", "ollama", "vllm", "lmstudio"];
+    assert_eq!(told.map(|name| seconds(own, name)), [120, 120, 120, 600, 600, 600]);
+    let other = own.with("[openai-compatible]\nidle_seconds = 3600\n[ollama]\nidle_seconds = 10").unwrap();
+    assert_eq!(told.map(|name| seconds(&other, name)), [120, 120, 3600, 10, 600, 600]);
+    let openai = Arc::clone(other.get("openai").unwrap());
+    let elsewhere = |name: &str| (name == "OPENAI_BASE_URL").then(|| "http://127.0.0.1:1/v1".to_owned());
+    assert_eq!(openai.served(elsewhere, Called::Unnamed).unwrap().manners.idle.as_secs(), 3600);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The small values of the table of vendors, each checked where it is read, so that an error knows its line.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 /// Declares a text that is checked when it is read.
@@ -82,6 +84,16 @@ pub(super) struct Usd(f64);
 #[serde(try_from = "u32")]
 pub(super) struct AtLeastOne(u32);
 
+/// A number of seconds for which a server may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u64")]
+pub(super) struct Idle(u64);
+
+/// Shorter silences are those of servers that work: a model that thinks sends nothing for a while.
+const IDLE_SECONDS_MIN: u64 = 10;
+/// Longer ones are those of servers that are dead: an hour loads any model from any disk.
+const IDLE_SECONDS_MAX: u64 = 3600;
+
 /// Whether `text` could be the name of a setting.
 pub(super) fn is_variable(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase())
@@ -104,6 +116,25 @@ impl TryFrom<f64> for Usd {
 impl Usd {
     pub(super) fn get(self) -> f64 {
         self.0
+    }
+}
+
+impl TryFrom<u64> for Idle {
+    type Error = String;
+
+    fn try_from(seconds: u64) -> Result<Self, String> {
+        if (IDLE_SECONDS_MIN..=IDLE_SECONDS_MAX).contains(&seconds) {
+            return Ok(Self(seconds));
+        }
+        Err(format!(
+            "a server may be silent for {IDLE_SECONDS_MIN} to {IDLE_SECONDS_MAX} seconds, not for {seconds}"
+        ))
+    }
+}
+
+impl Idle {
+    pub(super) fn get(self) -> Duration {
+        Duration::from_secs(self.0)
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) struct Bench {
     url: String,
     standing: Standing,
     asked: Arc<AtomicUsize>,
+    vendors: Vendors,
 }
 
 /// What stands there as long as the bench does.
@@ -67,12 +68,18 @@ impl Bench {
             Protocol::Anthropic => url,
             Protocol::Responses | Protocol::ChatCompletions => format!("{url}/v1"),
         };
-        Self { wire, line: line.to_owned(), server: server.clone(), url, standing, asked: Arc::default() }
+        let (line, vendors) = (line.to_owned(), Vendors::built_in().clone());
+        Self { wire, line, server: server.clone(), url, standing, asked: Arc::default(), vendors }
+    }
+
+    /// The same where the operator's table of vendors has `text`.
+    pub(crate) fn with_table(self, text: &str) -> Self {
+        Self { vendors: self.vendors.with(text).unwrap(), ..self }
     }
 
     /// The same from the start.
     pub(crate) async fn anew(&self) -> Self {
-        Self::new(self.wire, &self.line, &self.server).await
+        Self { vendors: self.vendors.clone(), ..Self::new(self.wire, &self.line, &self.server).await }
     }
 
     /// The model, as a session has it.
@@ -81,7 +88,7 @@ impl Bench {
             Protocol::Anthropic => ("anthropic", "claude-opus-5-5"),
             Protocol::Responses | Protocol::ChatCompletions => ("openai", "gpt-5"),
         };
-        let served = Served::new(Vendors::built_in().get(vendor).unwrap(), SecretString::from(KEY), model);
+        let served = Served::new(self.vendors.get(vendor).unwrap(), SecretString::from(KEY), model);
         let model = model::open(&Config::Served(served.speaking(self.wire).at(&self.url))).unwrap();
         Box::new(Awake { model, bench: self })
     }

@@ -5,13 +5,17 @@ use fakes::model::Fault;
 use crate::case::{Case, SAYS, case, try_all};
 
 /// Only Messages tells at the begin what the prompt comes to.
-pub(crate) const AGAIN: [&str; 3] = ["asks again; counts 81 tokens lost", "asks again", "asks again"];
+pub(crate) const AGAIN: [&str; 3] = [
+    "asks again; counts 81 tokens lost",
+    "asks again; estimates the tokens lost",
+    "asks again; estimates the tokens lost",
+];
 
-/// After ten minutes nobody is asked again who has had them.
+/// Who has had ten minutes is asked once more, when there is nobody else.
 const LATE: [&str; 3] = [
-    "gives up: busy, the next model; counts 81 tokens lost",
-    "gives up: busy, the next model",
-    "gives up: busy, the next model",
+    "asks again, or the next model at once; counts 81 tokens lost",
+    "asks again, or the next model at once; estimates the tokens lost",
+    "asks again, or the next model at once; estimates the tokens lost",
 ];
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -30,8 +34,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case("overloaded within a tool call on and on", Fault::ErrorInStream, "")
             .each([
                 "asks 8 times, then gives up, the next model after 3; counts 648 tokens lost",
-                "asks 8 times, then gives up, the next model after 3",
-                "asks 8 times, then gives up, the next model after 3",
+                "asks 8 times, then gives up, the next model after 3; estimates the tokens lost 8 times",
+                "asks 8 times, then gives up, the next model after 3; estimates the tokens lost 8 times",
             ])
             .on_and_on(),
     ]

@@ -10,8 +10,8 @@ use crate::case::{CALLS, Case, SAYS, WIRES, case, try_all};
 /// Only Messages tells at the begin what the prompt comes to.
 const ODD: [&str; 3] = [
     "asks again, or the next model at once; counts 81 tokens lost",
-    "asks again, or the next model at once",
-    "asks again, or the next model at once",
+    "asks again, or the next model at once; estimates the tokens lost",
+    "asks again, or the next model at once; estimates the tokens lost",
 ];
 
 /// By its end a reply is counted.

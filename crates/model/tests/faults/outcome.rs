@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use model::{Delta, Error, Live, Lost, Notice, Part, Policy, Reply, Stop, Usage, Wait};
+use model::{Delta, Error, Live, Lost, LostUsage, Notice, Part, Policy, Reply, Stop, Usage, Wait};
 
 use crate::bench::{Bench, KEY};
 
@@ -11,10 +11,10 @@ use crate::bench::{Bench, KEY};
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What came of asking.
-struct Came {
-    reply: Result<Reply, Error>,
-    waits: Vec<Wait>,
-    lost: Vec<Usage>,
+pub(crate) struct Came {
+    pub(crate) reply: Result<Reply, Error>,
+    pub(crate) waits: Vec<Wait>,
+    lost: Vec<LostUsage>,
     /// What was shown, and not taken back.
     shown: String,
     /// How often the provider was asked before the next model was; nothing while that was not asked.
@@ -46,14 +46,35 @@ pub(crate) async fn of(bench: &Bench) -> String {
         (Some(1), false) => ", the next model".to_owned(),
         (Some(times), false) => format!(", the next model after {times}"),
     };
-    let tokens: u64 =
-        alone.lost.iter().map(|lost| lost.input + lost.output + lost.cache_read + lost.cache_write).sum();
-    let lost = if tokens > 0 { format!("; counts {tokens} tokens lost") } else { String::new() };
-    format!("{words}{switched}{lost}")
+    format!("{words}{switched}{}", lost(&alone.lost, expected.raw.get().len()))
+}
+
+/// What is counted for replies that broke off, of which `whole` bytes had come at the end.
+fn lost(all: &[LostUsage], whole: usize) -> String {
+    let (mut tokens, mut estimates) = (0, 0);
+    for lost in all {
+        match lost {
+            LostUsage::Counted(used) => {
+                tokens += used.input + used.output + used.cache_read + used.cache_write;
+            }
+            LostUsage::Heard(bytes) => {
+                assert!((1..whole as u64).contains(bytes), "{bytes} of {whole} bytes");
+                estimates += 1;
+            }
+            LostUsage::Estimated(_) => panic!("nothing was recorded"),
+        }
+    }
+    match (tokens, estimates) {
+        (0, 0) => String::new(),
+        (tokens, 0) => format!("; counts {tokens} tokens lost"),
+        (0, 1) => "; estimates the tokens lost".to_owned(),
+        (0, times) => format!("; estimates the tokens lost {times} times"),
+        (tokens, times) => panic!("{tokens} tokens were counted, and {times} replies were not"),
+    }
 }
 
 /// Asks, and checks what holds whatever happens.
-async fn ask(bench: &Bench, others: Vec<Box<dyn model::Model>>) -> Came {
+pub(crate) async fn ask(bench: &Bench, others: Vec<Box<dyn model::Model>>) -> Came {
     let policy = Policy { wait_min: PAUSE, wait_max: PAUSE, ..Policy::default() };
     let (waits, lost) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let switched = Mutex::new(None);
@@ -205,7 +226,7 @@ impl Live for Shown {
         let mut shown = self.0.lock().unwrap();
         match delta {
             Delta::Text(text) | Delta::Thought(text) => shown.push_str(text),
-            Delta::Used(_) => {}
+            Delta::Used(_) | Delta::Unshown(_) => {}
             Delta::Again => shown.clear(),
         }
     }

@@ -155,6 +155,9 @@ pub(crate) struct Usage<'a> {
     pub(crate) provider: &'a str,
     /// The model that answered.
     pub(crate) model: &'a str,
+    /// `true` where the reply broke off before its provider had counted anything: estimated from the length of texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) estimated: Option<bool>,
     /// What this answer used.
     #[serde(flatten)]
     pub(crate) used: Tokens,

@@ -91,6 +91,13 @@ fn asked() -> Vec<Event> {
         }),
         Event::ReplyLost(ReplyLost {
             from: named("anthropic", "m-1"),
+            by: CountedBy::Provider,
+            usage: Usage { output_tokens: 1, ..usage },
+            totals: usage.plus(&usage),
+        }),
+        Event::ReplyLost(ReplyLost {
+            from: named("openai", "g-1"),
+            by: CountedBy::Estimate,
             usage: Usage { output_tokens: 1, ..usage },
             totals: usage.plus(&usage),
         }),

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use events::{
-    CheckPhase, CheckRan, Compacted, ContextCompacted, EgressDecided, FileEdited, GitRan, ModelReplied,
-    ModelRetried, ModelSwitched, ReplyLost, SetupRan, Shown, ToolFinished,
+    CheckPhase, CheckRan, Compacted, ContextCompacted, CountedBy, EgressDecided, FileEdited, GitRan,
+    ModelReplied, ModelRetried, ModelSwitched, ReplyLost, SetupRan, Shown, ToolFinished,
 };
 
 use super::fields::{Bash, Check, Edit, Fields, Plan, PlanStep, Read, Search, Status, Tokens, Tool, Usage};
@@ -13,7 +13,7 @@ use super::{Parts, story};
 pub(super) fn usage(reply: &ModelReplied) -> Parts<'_> {
     let message = format!("{} answered after {} ms", reply.model, reply.duration_ms);
     let (used, totals) = (tokens(&reply.usage), tokens(&reply.totals));
-    let fields = Usage { provider: &reply.provider, model: &reply.model, used, totals };
+    let fields = Usage { provider: &reply.provider, model: &reply.model, estimated: None, used, totals };
     ("Usage".into(), message.into(), Fields::Usage(fields))
 }
 
@@ -36,9 +36,19 @@ pub(super) fn switched(switched: &ModelSwitched) -> Parts<'_> {
 /// What a lost reply has used is use like any other.
 pub(super) fn lost(lost: &ReplyLost) -> Parts<'_> {
     let (provider, model) = (&*lost.from.provider, &*lost.from.model);
-    let message = format!("A reply of {model} broke off; what {provider} had counted for it is counted");
+    let (message, estimated) = match lost.by {
+        CountedBy::Provider => {
+            (format!("A reply of {model} broke off; what {provider} had counted for it is counted"), None)
+        }
+        CountedBy::Estimate => {
+            let message = format!(
+                "A reply of {model} broke off before {provider} had counted anything; what it has used is estimated"
+            );
+            (message, Some(true))
+        }
+    };
     let (used, totals) = (tokens(&lost.usage), tokens(&lost.totals));
-    ("Usage".into(), message.into(), Fields::Usage(Usage { provider, model, used, totals }))
+    ("Usage".into(), message.into(), Fields::Usage(Usage { provider, model, estimated, used, totals }))
 }
 
 pub(super) fn compacted(compacted: &ContextCompacted) -> Parts<'_> {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use events::{Entry, Event, Failure, KnownModel, KnownRates, ModelReplied, Named, Outcome};
+use events::{CountedBy, Entry, Event, Failure, KnownModel, KnownRates, ModelReplied, Named, Outcome};
 use model::{
-    Answered, AtEnd, Facts, Kept, Lost, ModelName, Notice, Origin, Pace, Played, PlayedConfig, Price, Rates,
-    Reply, Switched, Wait, Wire,
+    Answered, AtEnd, Facts, Kept, Lost, LostUsage, ModelName, Notice, Origin, Pace, Played, PlayedConfig,
+    Price, Rates, Reply, Switched, Wait, Wire,
 };
 
 use super::ReplayError;
@@ -31,7 +31,11 @@ pub(super) fn tape(entries: &[Entry], until: &Until, pace: Pace) -> Result<Playe
             let reason = switched.reason.clone();
             played.push(Played::Notice(Notice::Switched(Switched { from, to, reason })));
         } else if let Event::ReplyLost(lost) = &entry.event {
-            let (from, usage) = (name(&lost.from), usage(&lost.usage));
+            let (from, used) = (name(&lost.from), usage(&lost.usage));
+            let usage = match lost.by {
+                CountedBy::Provider => LostUsage::Counted(used),
+                CountedBy::Estimate => LostUsage::Estimated(used),
+            };
             let lost = Lost { from, usage };
             // What comes after the wish to end was on its way then.
             played.push(match cancelled {

@@ -54,7 +54,7 @@ fn read_aloud(body: &str, pieces: &[usize], live: &dyn Live) -> Result<Reply, Er
     let served = ours("anthropic", "claude-opus-5-5");
     let mut assembly = Assembling::new(&served, live);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(crate::stream::read("anthropic", stream::iter(chunks), &mut assembly))?;
+    runtime.block_on(crate::stream::read(&served, stream::iter(chunks), &mut assembly))?;
     assembly.finish()
 }
 
@@ -98,6 +98,8 @@ fn what_is_for_people_is_heard_as_it_comes() {
     let expected = ["used: 10 in, 1 out", "thought: Hmé 😀\n", "text: I ab", "used: 10 in, 40 out"];
     assert_eq!(heard.lines(), expected);
     assert_eq!(reply.parts, [Part::Thought("Hmé 😀\n".to_owned()), Part::Text("I ab".to_owned())]);
+    // That each block begins, with the name of a tool, and its arguments as they come.
+    assert_eq!(heard.unshown(), [0, 0, 0, 4, 8, 3]);
 }
 
 proptest! {

@@ -33,7 +33,7 @@ fn read_aloud(body: &str, pieces: &[usize], live: &dyn Live) -> Result<Reply, Er
     let served = ours("openai", "gpt-4o");
     let mut assembly = Assembling::new(&served, live, 3);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(crate::stream::read("openai", stream::iter(chunks), &mut assembly))?;
+    runtime.block_on(crate::stream::read(&served, stream::iter(chunks), &mut assembly))?;
     assembly.finish()
 }
 
@@ -176,6 +176,23 @@ fn what_is_for_people_is_heard_as_it_comes() {
     let body: String = chunks.iter().map(|event| format!("data: {event}\n\n")).collect();
     read_aloud(&body, &[], &heard).unwrap();
     assert_eq!(heard.lines(), ["thought: Hmm", "text: Yes."]);
+    assert!(heard.unshown().is_empty());
+}
+
+#[test]
+fn a_call_is_heard_without_being_shown() {
+    let heard = Heard::default();
+    let piece =
+        |function: &str| format!(r#"{{"tool_calls":[{{"index":0,"id":"c","function":{function}}}]}}"#);
+    let chunks = [
+        chunk(&piece(r#"{"name":"bash","arguments":""}"#), "null"),
+        chunk(&piece(r#"{"name":"bash","arguments":"{\"command\":"}"#), "null"),
+        chunk(&piece(r#"{"arguments":"\"ls\"}"}"#), "\"tool_calls\""),
+    ];
+    let body: String = chunks.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let reply = read_aloud(&body, &[], &heard).unwrap();
+    assert_eq!(reply.calls[0].arguments, r#"{"command":"ls"}"#);
+    assert_eq!((heard.lines(), heard.unshown()), (Vec::new(), vec![4, 11, 5]));
 }
 
 #[test]

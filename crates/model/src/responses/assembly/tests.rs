@@ -73,7 +73,7 @@ fn read_aloud(body: &str, pieces: &[usize], live: &dyn Live) -> Result<Reply, Er
     let served = ours("openai", "gpt-5");
     let mut assembly = Assembling::new(&served, live, 3);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(crate::stream::read("openai", stream::iter(chunks), &mut assembly))?;
+    runtime.block_on(crate::stream::read(&served, stream::iter(chunks), &mut assembly))?;
     assembly.finish()
 }
 
@@ -100,6 +100,8 @@ fn what_is_for_people_is_heard_as_it_comes() {
     let heard = Heard::default();
     read_aloud(&whole(), &[], &heard).unwrap();
     assert_eq!(heard.lines(), ["thought: **Look**", "text: I look."]);
+    // That each item begins, and the arguments of a call as they come.
+    assert_eq!(heard.unshown(), [0, 0, 0, 1]);
 }
 
 proptest! {
