@@ -73,7 +73,7 @@ pub(crate) async fn ask(
         }
     };
     let output_tokens_max =
-        |model: &dyn Model| context.output_tokens_max(model.facts(), bench.models.cache(), &metered().left());
+        |model: &dyn Model| context.output_tokens_max(model, bench.models.cache(), &metered().left());
     let reply = tokio::select! {
         reply = bench.models.ask(context.conversation(), output_tokens_max, bench.live, on_notice) => reply,
         () = bench.cancel.cancelled() => Err(Ended::Halted(Halt::Over)),

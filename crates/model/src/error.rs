@@ -80,3 +80,76 @@ pub enum Error {
     #[error("cannot open the model: {0}")]
     Config(String),
 }
+
+/// Words before the number of tokens that a model holds, in small letters, as refusals of requests have them.
+const HOLDS: [&str; 5] = [
+    // OpenAI, vLLM, OpenRouter, Mistral.
+    "maximum context length is ",
+    // llama.cpp.
+    "available context size (",
+    // LM Studio.
+    "context length of only ",
+    // Anthropic.
+    " tokens > ",
+    // Google.
+    "maximum number of tokens allowed (",
+];
+
+impl Error {
+    /// How many tokens the model has for a request and its reply together, where a request was refused as too long and its
+    /// server says so.
+    #[must_use]
+    pub fn context_told(&self) -> Option<u64> {
+        let Self::ContextFull { message, .. } = self else { return None };
+        let text = message.to_lowercase();
+        HOLDS.iter().find_map(|words| {
+            let number = &text[text.find(words)? + words.len()..];
+            let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+            number[..digits].parse().ok()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_holds_is_read_from_its_refusal() {
+        for (message, expected) in [
+            (
+                "This model's maximum context length is 8192 tokens. However, you requested 8192 output tokens and your prompt \
+                 contains at least 62466 input tokens, for a total of at least 70658 tokens.",
+                Some(8192),
+            ),
+            (
+                "'max_tokens' or 'max_completion_tokens' is too large: 8192. This model's maximum context length is 4096 tokens \
+                 and your request has 1234 input tokens (8192 > 4096 - 1234).",
+                Some(4096),
+            ),
+            (
+                "request (9412 tokens) exceeds the available context size (8192 tokens), try increasing it",
+                Some(8192),
+            ),
+            ("the request exceeds the available context size. try increasing the context size", None),
+            (
+                "However, the model is loaded with context length of only 4096 tokens, which is not enough",
+                Some(4096),
+            ),
+            ("prompt is too long: 213462 tokens > 200000 maximum", Some(200_000)),
+            (
+                "The input token count (1196265) exceeds the maximum number of tokens allowed (1048575).",
+                Some(1_048_575),
+            ),
+            ("maximum context length is 99999999999999999999 tokens", None),
+            ("too long", None),
+        ] {
+            let (provider, status, message) = ("p".to_owned(), 400, message.to_owned());
+            let error = Error::ContextFull { provider, status, message };
+            assert_eq!(error.context_told(), expected, "{error}");
+        }
+        let other = "maximum context length is 8192 tokens".to_owned();
+        let other = Error::Refused { provider: "p".to_owned(), status: 400, message: other };
+        assert_eq!(other.context_told(), None);
+    }
+}

@@ -26,7 +26,7 @@ const QUOTA_PHRASES: [&str; 2] = ["credit balance is too low", "reached your spe
 const CONTEXT_WORDS: [&str; 3] =
     ["context_length_exceeded", "exceed_context_size_error", "request_too_large"];
 /// The same in sentences, in small letters.
-const CONTEXT_PHRASES: [&str; 12] = [
+const CONTEXT_PHRASES: [&str; 13] = [
     // Anthropic.
     "prompt is too long",
     "exceed context limit",
@@ -41,6 +41,7 @@ const CONTEXT_PHRASES: [&str; 12] = [
     "reduce the length of the messages",
     "exceeds the available context size",
     "greater than the context length",
+    "context length of only",
     "input is too long for requested model",
     // LiteLLM, whatever is behind it.
     "contextwindowexceedederror",

@@ -86,7 +86,7 @@ pub(crate) fn of_agent(error: &agent::Error) -> Failure {
     match error {
         agent::Error::Model(model) => of_model(step, model),
         agent::Error::ContextTooSmall { .. } => Failure {
-            hint: Some("Ask for less at once, or name a model with a longer context.".to_owned()),
+            hint: Some(LONGER_CONTEXT.to_owned()),
             ..at(step, FailureCode::ModelRefused, chain(error))
         },
         agent::Error::Sandbox(sandbox) => of_sandbox(step, sandbox),
@@ -99,6 +99,15 @@ pub(crate) fn of_agent(error: &agent::Error) -> Failure {
 /// What gives a session a model.
 pub(crate) const SET_A_KEY: &str =
     "For a language model set ANTHROPIC_API_KEY or OPENAI_API_KEY; `backspace doctor` lists all providers.";
+
+/// What mends a conversation that a model cannot hold.
+const LONGER_CONTEXT: &str = "Ask for less at once, or name a model with a longer context. Where its server holds less than the table \
+                              of vendors says, set `context` and `output` of the model in the file of BACKSPACE_VENDORS.";
+/// What mends a request for longer replies than a model gives.
+const SHORTER_REPLIES: &str = "If its server gives shorter replies than the table of vendors says, set `output` of the model in the file \
+                               of BACKSPACE_VENDORS.";
+/// What the wires call the longest reply, as refusals name it.
+const OUTPUT_LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
 
 /// The model does not reply.
 pub(crate) fn of_model(step: Step, error: &model::Error) -> Failure {
@@ -114,12 +123,13 @@ pub(crate) fn of_model(step: Step, error: &model::Error) -> Failure {
             FailureCode::ModelRefused,
             Some("Name another model, or check the provider's base URL.".to_owned()),
         ),
-        model::Error::ContextFull { .. } => (
-            FailureCode::ModelRefused,
-            Some("Ask for less at once, or name a model with a longer context.".to_owned()),
-        ),
+        model::Error::ContextFull { .. } => (FailureCode::ModelRefused, Some(LONGER_CONTEXT.to_owned())),
         model::Error::Beyond(_) => (FailureCode::ModelRefused, Some(SET_A_KEY.to_owned())),
-        model::Error::Refused { .. } | model::Error::Config(_) => (FailureCode::ModelRefused, None),
+        model::Error::Refused { message, .. } => {
+            let names_limit = OUTPUT_LIMITS.iter().any(|name| message.contains(name));
+            (FailureCode::ModelRefused, names_limit.then(|| SHORTER_REPLIES.to_owned()))
+        }
+        model::Error::Config(_) => (FailureCode::ModelRefused, None),
         model::Error::Transient { .. } => {
             (FailureCode::ModelUnavailable, Some("Try again later, or name another provider.".to_owned()))
         }
@@ -167,4 +177,30 @@ pub(crate) fn of_repo(step: Step, error: &repo::Error) -> Failure {
         }
     };
     Failure { hint: hint.map(str::to_owned), ..at(step, code, chain(error)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_a_server_does_not_have_is_mended_in_the_table() {
+        let hint = |error: &model::Error| of_model(Step::Work, error).hint.unwrap_or_default();
+        let (p, status) = (|| "vllm".to_owned(), 400);
+        let refused = |message: &str| {
+            hint(&model::Error::Refused { provider: p(), status, message: message.to_owned() })
+        };
+        let full = model::Error::ContextFull { provider: p(), status, message: "too long".to_owned() };
+        assert!(
+            hint(&full).contains("set `context` and `output` of the model in the file of BACKSPACE_VENDORS")
+        );
+        for message in [
+            "max_tokens is too large: 32000. This model supports at most 16384 completion tokens",
+            "max_tokens: 64000 > 32000, which is the maximum allowed number of output tokens for claude-opus-4-1",
+            "Invalid 'max_output_tokens': integer above maximum value.",
+        ] {
+            assert!(refused(message).contains("set `output` of the model in the file of BACKSPACE_VENDORS"));
+        }
+        assert_eq!(refused("messages: at least one message is required"), "");
+    }
 }

@@ -78,7 +78,10 @@ pub(crate) async fn refused(
     if context.refusals > REFUSALS_MAX {
         return Err(error.into());
     }
-    context.ceiling = Some((bench.models.model().name().clone(), context.tokens()));
+    // A server that says what it holds may lack room for the reply alone. When it goes on refusing, our count is too low.
+    let told = error.context_told().filter(|_| context.refusals == 1);
+    let holds = told.unwrap_or_else(|| context.tokens());
+    context.ceiling = Some((bench.models.model().name().clone(), holds));
     let work = context.conversation.messages().len();
     let compacted = context.compact(bench.models.model(), work, Summary::Rule(error.to_string()))?;
     bench.journal.record(vec![Event::ContextCompacted(compacted)]).await?;

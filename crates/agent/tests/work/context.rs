@@ -155,6 +155,20 @@ async fn a_model_that_holds_less_than_is_known_is_believed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_holds_less_than_is_known_is_asked_for_replies_that_it_has_room_for() {
+    // A budget has every request state how long its reply may be.
+    let mut world = world((0..2).map(look).chain([calls([FINISH])]), 12_000, "");
+    world.provider.reserves = true;
+    world.provider.facts.context_tokens = 32_768;
+    world.provider.facts.output_tokens_max = 12_000;
+    assert_eq!(world.work(Budget { tokens: Some(30_000), ..Budget::default() }).await.unwrap(), finished());
+    assert_eq!((world.finished().len(), world.refusals()), (3, 1));
+    let why = compactions(&world).remove(0).why.unwrap();
+    assert!(why.contains("maximum context length is 12000 tokens"), "{why}");
+    assert_eq!(rebuilt(&world.did()), world.asked());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_that_refuses_whatever_its_length_is_given_up() {
     let mut gives_out = world((0..30).map(look), 200_000, &"some output\n".repeat(1_000));
     gives_out.provider.gives_out_after = Some(30);

@@ -2,8 +2,8 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::{
-    Breakers, Cache, Chain, Config as AnyConfig, Lost, LostUsage, Origin, Policy, Stop, Switched, ToolCall, ToolResult,
-    Unheard, Usage, Wait, Wire,
+    Breakers, Cache, Chain, Config as AnyConfig, Lost, LostUsage, Origin, Policy, Stop, Switched, ToolCall,
+    ToolResult, Unheard, Usage, Wait, Wire,
 };
 
 fn name(provider: &str) -> ModelName {
