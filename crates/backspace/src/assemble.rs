@@ -6,6 +6,7 @@ mod egress;
 mod forges;
 mod listening;
 mod models;
+mod proxy;
 mod sandboxes;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub(crate) use forges::{forge_hosts, forge_of};
 use forges::{hosted, open_hosted};
 pub(crate) use listening::{listen, server_config};
 pub(crate) use models::providers;
+use proxy::Proxy;
 pub(crate) use sandboxes::sandbox_config;
 use sandboxes::setup_limits;
 
@@ -71,14 +73,15 @@ pub(crate) async fn assemble(settings: &Settings, wishes: Wishes) -> Result<Asse
     if wishes.offline && !providers.0.iter().any(|provider| provider.name == model::OFFLINE) {
         providers.0.push(models::offline());
     }
+    let proxy = Proxy::of(settings)?;
+    let for_models = proxy.as_ref().map(Proxy::for_http).transpose()?;
     let hosted = hosted(settings, &rules.hosts)?;
     // A client reads all certificates of this machine, which takes as long as opening the database.
     let hosted =
         tokio::task::spawn_blocking(move || hosted.into_iter().map(open_hosted).collect::<Result<_>>());
-    let models = tokio::task::spawn_blocking(model::prepare);
+    let models = tokio::task::spawn_blocking(|| model::prepare(for_models));
     let store = store::open(&store_config(settings, &home)?).await.context("cannot open the database")?;
-    let repos =
-        repo::Repos::open(home.join("repos")).await.context("cannot prepare the folder for mirrors")?;
+    let repos = repos(&home, proxy.as_ref()).await?;
     let shelf = LocalShelf::new(repos.clone(), store.records.clone(), home.join("pulls"));
     let local = forge::open(&forge::Config::Local(shelf.forge_config(wishes.serves_at)))?;
     let mut problems = Vec::new();
@@ -136,6 +139,16 @@ fn running_max(settings: &Settings) -> Result<usize> {
         0 => bail!(Usage("MAX_CONCURRENT_JOBS must be at least 1".to_owned())),
         running_max => Ok(running_max),
     }
+}
+
+/// The mirrors in `home`, whose remotes are reached through `proxy`.
+async fn repos(home: &Path, proxy: Option<&Proxy>) -> Result<repo::Repos> {
+    let repos =
+        repo::Repos::open(home.join("repos")).await.context("cannot prepare the folder for mirrors")?;
+    Ok(match proxy {
+        Some(proxy) => repos.through(proxy.for_git()),
+        None => repos,
+    })
 }
 
 /// What keeps this machine from opening sandboxes.

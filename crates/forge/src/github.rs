@@ -36,6 +36,8 @@ pub struct Config {
     pub plain_http: PlainHttp,
     /// How patient to be.
     pub pace: Pace,
+    /// The proxy through which the API is reached by https.
+    pub proxy: Option<Box<reqwest::Proxy>>,
 }
 
 /// Whether the token may travel without encryption.
@@ -84,7 +86,7 @@ impl Config {
         } else {
             format!("https://{host}/api/v3")
         };
-        Self { host, api_url, token, plain_http: PlainHttp::Refused, pace: Pace::default() }
+        Self { host, api_url, token, plain_http: PlainHttp::Refused, pace: Pace::default(), proxy: None }
     }
 
     /// The GitHub whose REST API is at `api_url`, as in `GITHUB_API_URL`.
@@ -100,7 +102,7 @@ impl Config {
         };
         let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
         let api_url = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { host, api_url, token, plain_http: PlainHttp::Refused, pace: Pace::default() })
+        Ok(Self { host, api_url, token, plain_http: PlainHttp::Refused, pace: Pace::default(), proxy: None })
     }
 }
 

@@ -153,12 +153,13 @@ where
 }
 
 /// Makes the client that all models of this process share, ahead of the first one. It reads the machine's certificates:
-/// that blocks for some milliseconds, which [`open`] takes otherwise.
+/// that blocks for some milliseconds, which [`open`] takes otherwise. Servers are reached by https through `proxy` from then
+/// on; a client that is there already stays as it is.
 ///
 /// # Errors
 /// When there can be no client.
-pub fn prepare() -> Result<(), Error> {
-    transport::client().map(drop)
+pub fn prepare(proxy: Option<reqwest::Proxy>) -> Result<(), Error> {
+    transport::client(proxy).map(drop)
 }
 
 /// A language model.

@@ -62,9 +62,9 @@ impl Patience {
         others.into_iter().fold(silence, |first, other| if other.0 < first.0 { other } else { first })
     }
 
-    /// Who may be silent for longer may also be heard of for longer.
+    /// Who may be silent for long may also be heard of for longer than that: silence is no sign.
     fn signs_max(&self) -> Duration {
-        SIGNS_MAX.max(self.idle)
+        SIGNS_MAX.max(self.idle * 2)
     }
 
     fn why(&self, excess: Excess) -> String {
@@ -123,8 +123,8 @@ mod tests {
         ] {
             assert_eq!(ends(IDLE, seconds, growing).await, (end, why), "{seconds} s, {growing}");
         }
-        let hour = Duration::from_secs(3600);
-        let (end, why) = ends(hour, 60, u64::MAX).await;
+        let half_an_hour = Duration::from_secs(1800);
+        let (end, why) = ends(half_an_hour, 60, u64::MAX).await;
         assert_eq!((end, why.as_str()), (3600, "nothing but signs of life came for 3600 s"));
     }
 

@@ -145,8 +145,8 @@ mod tests {
                 Some((bytes(sign), ()))
             });
             let (mut kept, begun) = (Kept(Vec::new()), tokio::time::Instant::now());
-            let error = read("p", signs, &mut kept).await.unwrap_err();
-            let said = "p is not answering: nothing but signs of life came for 600 s";
+            let error = read(&ours("openai", "m"), signs, &mut kept).await.unwrap_err();
+            let said = "openai is not answering: nothing but signs of life came for 600 s";
             assert!(matches!(error, Error::Transient { .. }) && error.to_string() == said, "{error}");
             assert_eq!(begun.elapsed().as_secs(), 600);
         }

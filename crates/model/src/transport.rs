@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Proxy, Response, StatusCode, Url, redirect};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -46,7 +46,7 @@ impl Endpoint {
         }
         let url = endpoint_url(served.base_url(), path)
             .map_err(|why| Error::Config(format!("the base URL of {provider} {why}")))?;
-        Ok(Self { served: served.clone(), url, headers, client: client()? })
+        Ok(Self { served: served.clone(), url, headers, client: client(None)? })
     }
 
     /// The same with one more header.
@@ -119,21 +119,24 @@ impl Endpoint {
 }
 
 /// The one pool of connections of this process: a session's first turn finds the line of another one's last.
-pub(crate) fn client() -> Result<Client, Error> {
+pub(crate) fn client(proxy: Option<Proxy>) -> Result<Client, Error> {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     if let Some(client) = CLIENT.get() {
         return Ok(client.clone());
     }
-    let client = Client::builder()
+    let mut client = Client::builder()
         .connect_timeout(CONNECT_MAX)
         .tcp_nodelay(true)
         .no_gzip()
         // A key must reach the host it was given for, and no other.
         .redirect(redirect::Policy::none())
+        // Only the configuration reads the environment.
         .no_proxy()
-        .user_agent(concat!("backspace/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| Error::Config(chain(&error)))?;
+        .user_agent(concat!("backspace/", env!("CARGO_PKG_VERSION")));
+    if let Some(proxy) = proxy {
+        client = client.proxy(proxy);
+    }
+    let client = client.build().map_err(|error| Error::Config(chain(&error)))?;
     Ok(CLIENT.get_or_init(|| client).clone())
 }
 

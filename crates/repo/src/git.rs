@@ -13,6 +13,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use events::{Redactor, Remote};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::process::Command;
 
 pub(crate) use running::{Output, run, run_piped};
@@ -45,6 +46,16 @@ pub(crate) struct Git {
     program: PathBuf,
     /// A folder of ours that lies in no repository.
     work_dir: PathBuf,
+    proxy: Option<Proxy>,
+}
+
+/// A proxy through which git reaches remotes by https.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Its address, perhaps with a user name and a password; given to git by environment only.
+    pub url: SecretString,
+    /// The hosts that are reached without it, as `NO_PROXY` names them.
+    pub except: String,
 }
 
 /// A git command that is being put together.
@@ -59,6 +70,7 @@ pub(crate) struct Call {
     timeout: Duration,
     stdout_bytes_max: usize,
     redactor: Redactor,
+    proxy: Option<Proxy>,
 }
 
 /// What a command has for its standard input.
@@ -79,7 +91,12 @@ impl fmt::Debug for Call {
 impl Git {
     /// `program` is a path, or a name that is looked up in the usual folders.
     pub(crate) fn new(program: PathBuf, work_dir: &Path) -> Self {
-        Self { program, work_dir: work_dir.to_owned() }
+        Self { program, work_dir: work_dir.to_owned(), proxy: None }
+    }
+
+    /// The same that reaches remotes through `proxy`.
+    pub(crate) fn through(self, proxy: Proxy) -> Self {
+        Self { proxy: Some(proxy), ..self }
     }
 
     /// A command in no repository; `doing` completes "cannot …".
@@ -99,6 +116,7 @@ impl Git {
             timeout: TIMEOUT,
             stdout_bytes_max: STDOUT_BYTES_MAX,
             redactor: Redactor::default(),
+            proxy: self.proxy.clone(),
         }
     }
 
@@ -165,6 +183,10 @@ impl Call {
             Remote::Hosted(hosted) => &hosted.scheme,
         };
         self.config.push((format!("protocol.{protocol}.allow"), "always".to_owned()));
+        if let Some(proxy) = self.proxy.take() {
+            self.env.push(("https_proxy", proxy.url.expose_secret().into()));
+            self.env.push(("no_proxy", proxy.except.into()));
+        }
         if let Some(credential) = credential {
             self.config.push(settings::authorization(credential));
             self.redactor = settings::redactor(credential);

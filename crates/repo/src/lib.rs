@@ -29,7 +29,7 @@ use secrecy::SecretString;
 pub use base_tree::{BaseTree, NamedFile};
 pub use commit::NewCommit;
 pub use error::Error;
-pub use git::Ran;
+pub use git::{Proxy, Ran};
 pub use hygiene::{Reason, Skipped};
 pub use mirror::Mirror;
 pub use packed::{History, Packed};
@@ -105,6 +105,12 @@ impl Repos {
     pub fn with_git(self, program: PathBuf) -> Self {
         let git = git::Git::new(program, &scratch::folder(&self.home));
         Self { git, ..self }
+    }
+
+    /// The same that reaches remotes by https through `proxy`.
+    #[must_use]
+    pub fn through(self, proxy: Proxy) -> Self {
+        Self { git: self.git.through(proxy), ..self }
     }
 
     /// The same where `remote` is looked for in `planted`. What is told of it names `remote`, as ever.

@@ -5,7 +5,8 @@ use events::{Budget, Compacted, ContextCompacted, Event, Limit, ModelReplied, Pu
 use model::{Price, Rates, Reply, Usage};
 
 use super::log::{Line, rebuilt};
-use super::world::{Provider, context_full, key_refused, refused};
+use super::refusals::{context_full, key_refused, refused};
+use super::world::Provider;
 use super::{Did, FINISH, World, calls, finished, look, says};
 
 /// A world whose provider holds `context_tokens` and says so; commands print `output`.

@@ -244,11 +244,9 @@ async fn replies_that_break_off_are_asked_for_within_the_budget_only() {
 
 /// What is told of replies that broke off: whose count it is, and the count.
 fn lost(world: &World) -> Vec<(CountedBy, u64, u64, Option<f64>)> {
-    let lost = |did| match did {
-        Did::Recorded(Event::ReplyLost(lost)) => {
-            Some((lost.by, lost.usage.input_tokens, lost.usage.output_tokens, lost.usage.usd))
-        }
-        _ => None,
+    let lost = |did| {
+        let Did::Recorded(Event::ReplyLost(lost)) = did else { return None };
+        Some((lost.by, lost.usage.input_tokens, lost.usage.output_tokens, lost.usage.usd))
     };
     world.did().into_iter().filter_map(lost).collect()
 }

@@ -8,6 +8,7 @@ mod exchanges;
 mod limits;
 mod log;
 mod pairs;
+mod refusals;
 mod results;
 mod spare;
 mod world;

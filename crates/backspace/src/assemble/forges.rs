@@ -9,6 +9,7 @@ use forge::Forge;
 use forge::github::{Pace, PlainHttp};
 use session::request::Rules;
 
+use super::proxy::Proxy;
 use crate::config::Settings;
 use crate::output::Usage;
 
@@ -26,12 +27,17 @@ pub(super) fn hosted(settings: &Settings, hosts: &Hosts) -> Result<Vec<forge::gi
         }
         None => forge::github::Config::for_host(PUBLIC_GITHUB, token),
     };
+    let proxy = Proxy::of(settings)?.map(|proxy| proxy.for_http()).transpose()?.map(Box::new);
+    config.proxy.clone_from(&proxy);
     if hosts.private.contains(&config.host) {
         config.plain_http = PlainHttp::Allowed;
         // A server of one's own counts no calls unless its administrator says so; its refusals are still heeded.
         config.pace = Pace { between_writes: Duration::ZERO, after_notice: Duration::ZERO, ..config.pace };
     }
-    let public = (config.host != PUBLIC_GITHUB).then(|| forge::github::Config::for_host(PUBLIC_GITHUB, None));
+    let public = (config.host != PUBLIC_GITHUB).then(|| {
+        let public = forge::github::Config::for_host(PUBLIC_GITHUB, None);
+        forge::github::Config { proxy, ..public }
+    });
     Ok([Some(config), public].into_iter().flatten().collect())
 }
 

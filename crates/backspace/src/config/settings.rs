@@ -65,6 +65,21 @@ const SETTINGS: &[Setting] = &[
         ..secret("GITHUB_TOKEN", "token that may write contents and pull requests")
     },
     plain("GITHUB_API_URL", "https://api.github.com", "the API of a GitHub Enterprise server"),
+    Setting {
+        also: Some("https_proxy"),
+        ..secret(
+            "HTTPS_PROXY",
+            "proxy through which models and forges are reached by https, http://[USER:PASSWORD@]HOST[:PORT]; sandboxes have BACKSPACE_EGRESS_PROXY",
+        )
+    },
+    Setting {
+        also: Some("no_proxy"),
+        ..plain(
+            "NO_PROXY",
+            "none",
+            "hosts that are reached without HTTPS_PROXY: names and what is below them, addresses, networks such as 10.0.0.0/8, or `*`; this machine always is",
+        )
+    },
     plain(
         "BACKSPACE_SANDBOX",
         "namespaces",

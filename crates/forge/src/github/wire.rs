@@ -140,17 +140,19 @@ impl Wire {
     pub(super) fn new(config: &Config, api: Url) -> Result<Self, Error> {
         let cannot = |why: String| Error::Config(format!("cannot make the client for the GitHub API: {why}"));
         // Redirects are followed by hand: the token never goes to another host.
-        let client = Client::builder()
+        let mut client = Client::builder()
             .user_agent(USER_AGENT)
             .default_headers(fixed_headers(config.token.as_ref())?)
-            // Only the configuration reads the environment; the model and git take no proxy from it either.
+            // Only the configuration reads the environment.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .build()
-            .map_err(|error| cannot(crate::with_causes(&error)))?;
+            .timeout(CALL_TIMEOUT);
+        if let Some(proxy) = &config.proxy {
+            client = client.proxy(reqwest::Proxy::clone(proxy));
+        }
+        let client = client.build().map_err(|error| cannot(crate::with_causes(&error)))?;
         Ok(Self {
             client,
             api,

@@ -103,15 +103,12 @@ impl World {
                 Notice::Switched(Switched { from, to, reason }) => {
                     format!("{} -> {}: {reason}", from.provider, to.provider)
                 }
-                Notice::Lost(Lost { from, usage: LostUsage::Heard(bytes) }) => {
-                    format!("{} lost {bytes} bytes", from.provider)
-                }
-                Notice::Lost(Lost {
-                    from,
-                    usage: LostUsage::Counted(usage) | LostUsage::Estimated(usage),
-                }) => {
-                    format!("{} lost {} + {}", from.provider, usage.input, usage.output)
-                }
+                Notice::Lost(Lost { from, usage }) => match usage {
+                    LostUsage::Heard(bytes) => format!("{} lost {bytes} bytes", from.provider),
+                    LostUsage::Counted(used) | LostUsage::Estimated(used) => {
+                        format!("{} lost {} + {}", from.provider, used.input, used.output)
+                    }
+                },
             };
             self.did.lock().unwrap().push(line);
             Ok::<(), Error>(())
@@ -443,13 +440,10 @@ async fn a_provider_that_fails_again_after_its_pause_is_left_alone_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_heard_of_a_reply_stands_for_what_nobody_has_counted() {
-    let world = World::default();
-    let broken = |says, used| Fail { says, used, error: busy(None) };
-    let none = Usage::default();
-    let fails = [broken("I will", None), broken("I", Some(none)), broken("", Some(none)), broken("", None)];
-    let chain = world.chain(vec![world.model("a", fails)], Policy::default());
-    world.ask(&chain, &Unheard).await.unwrap();
-    let did = world.did();
-    let lost: Vec<&String> = did.iter().filter(|line| line.contains("lost")).collect();
+    let (world, none) = (World::default(), Some(Usage::default()));
+    let fails = [("I will", None), ("I", none), ("", none), ("", None)];
+    let fails = fails.map(|(says, used)| Fail { says, used, error: busy(None) });
+    world.ask(&world.chain(vec![world.model("a", fails)], Policy::default()), &Unheard).await.unwrap();
+    let lost: Vec<String> = world.did().into_iter().filter(|line| line.contains("lost")).collect();
     assert_eq!(lost, ["a lost 6 bytes", "a lost 1 bytes"], "and nothing of those that had not begun");
 }

@@ -157,7 +157,8 @@ async fn where_a_recording_is_cut_off_no_answer_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_underway_at_the_end_is_lost_again_when_the_replay_ends() {
-    let lost = Lost { from: name("a"), usage: LostUsage::Counted(Usage { input: 600_000, ..Usage::default() }) };
+    let lost =
+        Lost { from: name("a"), usage: LostUsage::Counted(Usage { input: 600_000, ..Usage::default() }) };
     let played = vec![answered("a", "one", &[]), Played::Interrupted(lost.clone())];
     let chain = chain(played, AtEnd::Waits);
     let mut conversation = conversation();

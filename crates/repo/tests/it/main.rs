@@ -7,6 +7,7 @@ mod inside;
 mod killed;
 mod planting;
 mod prepared;
+mod proxied;
 mod pushing;
 mod recording;
 mod round_trip;
