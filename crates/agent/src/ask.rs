@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use events::{Event, ModelReplied, Purpose, Warned};
-use model::{Model, Notice, Reply, Usage, Wire};
+use events::{CountedBy, Event, ModelReplied, Purpose, Warned};
+use model::{LostUsage, Model, Notice, Reply, Usage, Wire};
 
 use crate::context::Context;
 use crate::limits::Spent;
@@ -57,7 +57,7 @@ pub(crate) async fn ask(
     // Tokens are counted in the middle of asking as well: those of replies that broke off.
     let meter = Mutex::new(meter);
     let metered = || meter.lock().unwrap_or_else(PoisonError::into_inner);
-    let lost = |bytes| estimate(context, context.tokens_of(bytes), bench);
+    let lost = |usage| used_by_lost(usage, context, bench);
     let on_notice = async |notice: Notice| {
         let is_switched = matches!(notice, Notice::Switched(_));
         let uses_more = is_switched || matches!(notice, Notice::Lost(_));
@@ -124,6 +124,27 @@ fn estimate(context: &Context, output: u64, bench: &Bench<'_>) -> Usage {
     let usage = Usage { input: context.tokens(), output, ..Usage::default() };
     let price = bench.models.model().facts().price.as_ref();
     Usage { usd: price.map(|price| price.usd(&usage)), ..usage }
+}
+
+/// What a lost reply has used, and who says so. Some providers count the prompt at the start and the reply at its end only:
+/// what was heard of it is estimated then.
+fn used_by_lost(lost: LostUsage, context: &Context, bench: &Bench<'_>) -> (Usage, CountedBy) {
+    match lost {
+        LostUsage::Counted { used, heard } => match context.tokens_of(heard).saturating_sub(used.output) {
+            0 => (used, CountedBy::Provider),
+            more => (with_output(used, more, bench), CountedBy::Estimate),
+        },
+        LostUsage::Heard(bytes) => (estimate(context, context.tokens_of(bytes), bench), CountedBy::Estimate),
+        LostUsage::Estimated(used) => (used, CountedBy::Estimate),
+    }
+}
+
+/// `used`, and `more` tokens of output.
+fn with_output(used: Usage, more: u64, bench: &Bench<'_>) -> Usage {
+    let prompt = used.input.saturating_add(used.cache_read).saturating_add(used.cache_write);
+    let price = bench.models.model().facts().price.as_ref();
+    let usd = used.usd.zip(price).map(|(usd, price)| usd + price.usd_of_output(prompt, more));
+    Usage { output: used.output.saturating_add(more), usd, ..used }
 }
 
 fn estimated(reply: &Reply) -> Event {

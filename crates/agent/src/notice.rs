@@ -6,11 +6,11 @@ use events::{
 };
 use model::{LostUsage, Model, ModelName, Notice, Rates};
 
-/// `notice` as an event. What a lost reply has used goes through `count`, which gives the session's totals with it;
-/// `estimate` knows what one has used of which so many bytes were heard.
+/// `notice` as an event. What a lost reply has used, and who says so, comes from `used` and goes through `count`, which
+/// gives the session's totals with it.
 pub(crate) fn event(
     notice: Notice,
-    estimate: impl FnOnce(u64) -> model::Usage,
+    used: impl FnOnce(LostUsage) -> (model::Usage, CountedBy),
     count: impl FnOnce(&Usage) -> Usage,
 ) -> Event {
     match notice {
@@ -26,11 +26,7 @@ pub(crate) fn event(
             reason: switched.reason,
         }),
         Notice::Lost(lost) => {
-            let (used, by) = match lost.usage {
-                LostUsage::Counted(used) => (used, CountedBy::Provider),
-                LostUsage::Heard(bytes) => (estimate(bytes), CountedBy::Estimate),
-                LostUsage::Estimated(used) => (used, CountedBy::Estimate),
-            };
+            let (used, by) = used(lost.usage);
             let used = usage(&used);
             Event::ReplyLost(ReplyLost { from: named(lost.from), by, usage: used, totals: count(&used) })
         }

@@ -101,8 +101,14 @@ pub struct Lost {
 /// What a lost reply has used, by who says so.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LostUsage {
-    /// What the provider had counted by then.
-    Counted(Usage),
+    /// What the provider had counted by then. It may have counted the prompt alone, so it is told as well how many bytes of
+    /// the reply had been heard.
+    Counted {
+        /// The tokens that it said.
+        used: Usage,
+        /// Bytes of the reply.
+        heard: u64,
+    },
     /// The provider had counted nothing: some count at the end alone. So many bytes of the reply had been heard, from which
     /// whoever knows what was asked may estimate the tokens.
     Heard(u64),

@@ -277,6 +277,21 @@ async fn what_nobody_has_counted_of_replies_that_break_off_is_estimated_within_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reply_that_breaks_off_before_its_tokens_were_counted_costs_what_was_heard_of_it() {
+    let mut world = World::new([calls([LOOK])]);
+    let counted = Usage { input: 4000, output: 1, usd: Some(0.5), ..Usage::default() };
+    world.breaks_off = vec![Delta::Used(counted), Delta::Unshown(7200)];
+    // A hundred thousand tokens of output are a dollar.
+    world.provider.facts.price.as_mut().unwrap().usual.output = 10.0;
+    let stop = world.work(Budget { tokens: Some(7_000), ..Budget::default() }).await;
+    assert_ended_by(Limit::Tokens, &stop, &world);
+    let lost = lost(&world);
+    let [(by, input, output, usd)] = lost[..] else { panic!("{lost:?}") };
+    assert_eq!((by, input, output), (CountedBy::Estimate, 4000, 2000));
+    assert!(usd.is_some_and(|usd| (usd - 0.519_99).abs() < 1e-9), "{usd:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reply_that_breaks_off_before_the_model_began_costs_nothing() {
     let mut world = World::new([calls([LOOK])]);
     world.breaks_off = vec![Delta::Used(Usage::default())];

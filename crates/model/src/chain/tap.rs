@@ -52,7 +52,10 @@ impl Heard {
     /// What the reply has used, as far as its provider said or as it was heard; nothing when the model has not even begun.
     pub(super) fn used(self) -> Option<LostUsage> {
         let counted = self.used.filter(|used| *used != Usage { usd: used.usd, ..Usage::default() });
-        counted.map(LostUsage::Counted).or(self.bytes.map(LostUsage::Heard))
+        match counted {
+            Some(used) => Some(LostUsage::Counted { used, heard: self.bytes.unwrap_or(0) }),
+            None => self.bytes.map(LostUsage::Heard),
+        }
     }
 
     fn grow(&mut self, bytes: usize) {

@@ -105,7 +105,7 @@ impl World {
                 }
                 Notice::Lost(Lost { from, usage }) => match usage {
                     LostUsage::Heard(bytes) => format!("{} lost {bytes} bytes", from.provider),
-                    LostUsage::Counted(used) | LostUsage::Estimated(used) => {
+                    LostUsage::Counted { used, heard: _ } | LostUsage::Estimated(used) => {
                         format!("{} lost {} + {}", from.provider, used.input, used.output)
                     }
                 },

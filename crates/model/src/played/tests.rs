@@ -56,6 +56,10 @@ async fn ask(chain: &Chain<'_>, conversation: &Conversation) -> (Vec<Notice>, Re
     (notices.into_inner().unwrap(), reply)
 }
 
+fn counted(used: Usage) -> LostUsage {
+    LostUsage::Counted { used, heard: 0 }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_happened_happens_again_without_waiting_for_it() {
     let wait = Notice::Wait(Wait {
@@ -69,7 +73,7 @@ async fn what_happened_happens_again_without_waiting_for_it() {
         to: name("b"),
         reason: "a is not answering".to_owned(),
     });
-    let lost = Notice::Lost(Lost { from: name("a"), usage: LostUsage::Counted(Usage::default()) });
+    let lost = Notice::Lost(Lost { from: name("a"), usage: counted(Usage::default()) });
     let usage = LostUsage::Estimated(Usage { input: 1, ..Usage::default() });
     let estimated = Notice::Lost(Lost { from: name("a"), usage });
     let notices = vec![wait, lost, estimated, switched];
@@ -157,8 +161,7 @@ async fn where_a_recording_is_cut_off_no_answer_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_underway_at_the_end_is_lost_again_when_the_replay_ends() {
-    let lost =
-        Lost { from: name("a"), usage: LostUsage::Counted(Usage { input: 600_000, ..Usage::default() }) };
+    let lost = Lost { from: name("a"), usage: counted(Usage { input: 600_000, ..Usage::default() }) };
     let played = vec![answered("a", "one", &[]), Played::Interrupted(lost.clone())];
     let chain = chain(played, AtEnd::Waits);
     let mut conversation = conversation();

@@ -54,7 +54,7 @@ fn lost(all: &[LostUsage], whole: usize) -> String {
     let (mut tokens, mut estimates) = (0, 0);
     for lost in all {
         match lost {
-            LostUsage::Counted(used) => {
+            LostUsage::Counted { used, heard: _ } => {
                 tokens += used.input + used.output + used.cache_read + used.cache_write;
             }
             LostUsage::Heard(bytes) => {

@@ -33,7 +33,7 @@ pub(super) fn tape(entries: &[Entry], until: &Until, pace: Pace) -> Result<Playe
         } else if let Event::ReplyLost(lost) = &entry.event {
             let (from, used) = (name(&lost.from), usage(&lost.usage));
             let usage = match lost.by {
-                CountedBy::Provider => LostUsage::Counted(used),
+                CountedBy::Provider => LostUsage::Counted { used, heard: 0 },
                 CountedBy::Estimate => LostUsage::Estimated(used),
             };
             let lost = Lost { from, usage };
