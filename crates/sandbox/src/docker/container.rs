@@ -16,6 +16,9 @@ use crate::{Policy, filter, hidden};
 const OWN_PROCESSES_MAX: u64 = 72;
 /// What gVisor's own kernel takes beside them, all of it counted with the container.
 const GVISOR_PROCESSES_MAX: u64 = 512;
+/// How many processes of this machine one inside gVisor may be: it ends when it gets none. Its kernel bounds those inside,
+/// and needs some more for each, also for those that end (measured: eight, while commands fork as fast as they can).
+const GVISOR_PROCESSES_EACH: u64 = 16;
 /// A processor, in an engine's unit.
 const NANO: i64 = 1_000_000_000;
 /// Half of what a group of processes has that nobody said anything of.
@@ -116,7 +119,12 @@ pub(super) fn body(
 
 fn host_config(asked: Asked<'_>, image: &Prepared, policy: &Policy, facts: &Facts) -> HostConfig {
     let memory = i64::try_from(memory(&asked.work, policy)).unwrap_or(i64::MAX);
-    let own = if is_gvisor(asked.runtime, facts) { GVISOR_PROCESSES_MAX } else { OWN_PROCESSES_MAX };
+    let processes_max = match is_gvisor(asked.runtime, facts) {
+        true => {
+            policy.processes_max.saturating_mul(GVISOR_PROCESSES_EACH).saturating_add(GVISOR_PROCESSES_MAX)
+        }
+        false => policy.processes_max.saturating_add(OWN_PROCESSES_MAX),
+    };
     let strings = |list: &[&str]| Some(list.iter().map(|&it| it.to_owned()).collect());
     let limit = |name: &str, hard| ResourcesUlimits {
         name: Some(name.to_owned()),
@@ -146,7 +154,7 @@ fn host_config(asked: Asked<'_>, image: &Prepared, policy: &Policy, facts: &Fact
         // Absent, an engine gives all containers the same as what runs beside them.
         cpu_shares: policy.processors_max.is_none().then_some(CPU_SHARES),
         memory_swap: Some(memory),
-        pids_limit: Some(i64::try_from(policy.processes_max.saturating_add(own)).unwrap_or(i64::MAX)),
+        pids_limit: Some(i64::try_from(processes_max).unwrap_or(i64::MAX)),
         ulimits: Some(vec![limit("core", 0), limit("nofile", OPEN_FILES_MAX)]),
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         ..HostConfig::default()

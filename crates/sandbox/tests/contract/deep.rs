@@ -9,6 +9,8 @@ use crate::world::{Kind, World, kind};
 
 /// For [`NEST`]: some disks take a millisecond for each folder.
 pub(crate) const NEST_MAX: Duration = Duration::from_secs(300);
+/// How many folders [`NEST`] makes.
+const NESTED: u64 = 20_000;
 /// Makes 20,000 folders in each other: chains of a hundred, each moved to the end of the next one.
 pub(crate) const NEST: &str = r#"
 chain=next$(printf '/d%.0s' {1..99}); mkdir whole
@@ -16,7 +18,9 @@ for _ in {1..200}; do mkdir -p $chain; mv whole $chain/d; mv next whole; done; e
 
 #[tokio::test]
 async fn what_lies_without_end_goes_with_the_sandbox() {
-    let world = World::on_disk();
+    let mut world = World::on_disk();
+    // Where changes are in memory after all, all of them have to find room.
+    world.policy.work_inodes_max = 2 * NESTED;
     let Some(sandbox) = world.open().await else { return };
     let command =
         Command { script: NEST.to_owned(), timeout: NEST_MAX, output_bytes_max: 1 << 16, live: None };

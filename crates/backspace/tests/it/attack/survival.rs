@@ -385,7 +385,8 @@ fn on_the_machine(stage: &Stage) -> Trial<'_> {
         let mark = format!("1001.5{}106", std::process::id());
         let leave = format!(
             "touch /tmp/{mark} /dev/shm/{mark} /var/tmp/{mark} ~/{mark} {mark}; mkdir -p deep/er; chmod 0 deep
-             sleep {mark} > /dev/null 2>&1 &"
+             sleep {mark} > /dev/null 2>&1 &
+             until grep -q sleep /proc/$!/comm; do :; done"
         );
         let sandbox = stage.open(policy()).await.unwrap();
         sandbox.run(&leave).await;
