@@ -71,7 +71,7 @@ fn measure() -> Result<Vec<Row>> {
     let base = folder.path().join("base");
     repository::small(&base)?;
     let changes = folder.path().join("changes");
-    process::run_plain("chown", &["-R", &USER.to_string(), &base.display().to_string()])?;
+    process::run_plain("chown", &["-R", &format!("{USER}:{USER}"), &base.display().to_string()])?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let laid = runtime.block_on(of(&engine, &base, docker::Changes::Folder(changes)))?;
     let sent = runtime.block_on(of(&engine, &base, docker::Changes::Memory))?;

@@ -88,6 +88,9 @@ pub(super) fn fits(tree: &Tree, facts: &Facts) -> Result<User, &'static str> {
         Some(User { id: 0, .. }) => Err(
             "the base tree is root's, and nothing inside may be root; start backspace as an ordinary user",
         ),
+        Some(User { group: 0, .. }) => Err(
+            "the base tree is of root's group, and nothing inside may be; start backspace with a group of its own",
+        ),
         Some(user) if own.is_root() || own.as_raw() == user.id => Ok(user),
         Some(_) => Err("the base tree is another user's"),
     }
@@ -269,4 +272,34 @@ pub(super) async fn aside<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(work).await;
     let done = done.map_err(io::Error::other).and_then(|result| result);
     done.map_err(|source| Error::System { doing: doing.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_of_root_or_of_roots_group_is_laid_by_no_engine() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let local = Facts {
+            versions: Vec::new(),
+            is_podman: false,
+            maps_users: false,
+            shares_kernel: true,
+            is_local: true,
+            runtimes: Vec::new(),
+            default_runtime: String::new(),
+            soft: Vec::new(),
+        };
+        let fits_owned_by = |user: u32, group: u32| {
+            let layer = tempfile::tempdir().unwrap();
+            std::os::unix::fs::chown(layer.path(), Some(user), Some(group)).unwrap();
+            fits(&Tree::of(vec![layer.path().to_owned()]), &local).map(|user| (user.id, user.group))
+        };
+        assert_eq!(fits_owned_by(1000, 1001), Ok((1000, 1001)));
+        assert!(fits_owned_by(0, 1001).unwrap_err().contains("is root's"));
+        assert!(fits_owned_by(1000, 0).unwrap_err().contains("root's group"));
+    }
 }
