@@ -27,6 +27,7 @@ use crate::{
     Allowance, Command, Error, Exported, Inside, Policy, Sandbox, Terms, Tree, content, export, filter,
     folder, upper, user,
 };
+use cgroup::Groups;
 pub use mend::Restriction;
 use start::{Belongings, Started, Uppers};
 
@@ -146,6 +147,7 @@ fn open_in(place: Option<&Path>, config: &Config, tree: &Tree, policy: &Policy) 
         become_id: belongings.user.as_ref().map(|user| user.id),
         etc: launcher::etc(),
         relays: policy.relays.iter().map(|relay| (relay.port, launcher::bytes(&relay.socket))).collect(),
+        groups: groups.iter().flat_map(Groups::entrances).map(|file| launcher::bytes(&file)).collect(),
         launcher: launcher::command(&bubblewrap, &config.tools, &policy.relays, filters.len()),
         filters,
     };
@@ -216,7 +218,7 @@ impl Ready {
         let reasons = Arc::clone(&belongings);
         let reason = move |over: String| {
             let belongings = reasons.lock().unwrap_or_else(PoisonError::into_inner);
-            let starved = belongings.groups.as_ref().is_some_and(cgroup::Groups::ran_out_of_memory);
+            let starved = belongings.groups.as_ref().is_some_and(Groups::ran_out_of_memory);
             std::future::ready(if starved { calls::STARVED.to_owned() } else { over })
         };
         let socket = started.socket;

@@ -42,8 +42,8 @@ fn main() -> ExitCode {
             let ids = Ids::from_arguments(arguments).ok_or(io::ErrorKind::InvalidInput.into());
             answer_all(take_pipes, ids.and_then(identity::part))
         }
-        // The launcher did it.
-        Some(_) | None => answer_all(take_socket, Ok(())),
+        // The launcher took care of the identity.
+        Some(_) | None => answer_all(take_socket, stage::arrive()),
     };
     match answered {
         Ok(()) => ExitCode::SUCCESS,

@@ -33,21 +33,21 @@ pub const ARGUMENT: &str = "stage";
 pub const WORK_TREE: &str = "/tmp/work";
 /// What the sandbox may write besides its work tree: `tmp`, `home` and `shm`, on the file system of its quota.
 pub const WRITABLE: &str = "/tmp/quota";
-/// The program that becomes process 1 inside.
-pub const INIT: &str = "/tmp/init";
 /// An empty file, to stand in the place of others.
 pub const EMPTY: &str = "/tmp/empty";
 /// The sandbox's own files of `/etc`.
 pub const ETC: &str = "/tmp/etc";
 /// The host's sockets that stand inside, each by the number of its port.
 pub const RELAYS: &str = "/tmp/relays";
+/// The launcher hands on this program at this descriptor. It is executed by it, so that no sandbox needs a copy.
+pub const PROGRAM_FD: RawFd = 40;
 /// The launcher finds its first system call filter at this descriptor, the next at the following one.
-pub const FIRST_FILTER_FD: RawFd = 40;
+pub const FIRST_FILTER_FD: RawFd = PROGRAM_FD + 1;
 
 /// Every system has this folder, and the launcher mounts over it in a namespace of its own.
 const SCRATCH: &str = "/tmp";
-/// A copy of this program and a few small files.
-const SCRATCH_OPTIONS: &str = "size=64m,nr_inodes=1000,mode=0755";
+/// A few small files and the places of mounts.
+const SCRATCH_OPTIONS: &str = "size=1m,nr_inodes=1000,mode=0755";
 
 /// What the stage shall do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,8 @@ pub struct Orders {
     pub relays: Vec<(u16, Vec<u8>)>,
     /// System call filters, as the kernel reads them.
     pub filters: Vec<Vec<u8>>,
+    /// The files of control groups by which a process enters one.
+    pub groups: Vec<Vec<u8>>,
     /// The launcher and its arguments.
     pub launcher: Vec<Vec<u8>>,
 }
@@ -101,6 +103,8 @@ pub enum Report {
 /// What can be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
+    /// To enter a control group.
+    Groups,
     /// A user namespace.
     UserNamespace,
     /// A mount namespace.
@@ -121,7 +125,7 @@ pub enum Step {
     Overlay,
     /// To become the session's user.
     Identity,
-    /// To hand the filters to the launcher.
+    /// To hand the filters and this program to the launcher.
     Filters,
 }
 
@@ -171,6 +175,7 @@ struct Uppers {
 
 /// Lays the ground; gives the folders of what will be changed.
 fn lay(orders: &Orders) -> Result<Uppers, (Step, io::Error)> {
+    enter_groups(&orders.groups).map_err(at(Step::Groups))?;
     enter_namespaces(orders.become_id.is_some())?;
     let layers = orders.layers.iter().chain(&orders.home).map(|path| open_folder(path));
     let layers = layers.collect::<io::Result<Vec<_>>>().map_err(at(Step::Layer))?;
@@ -207,6 +212,11 @@ fn lay(orders: &Orders) -> Result<Uppers, (Step, io::Error)> {
 
 fn at(step: Step) -> impl FnOnce(io::Error) -> (Step, io::Error) {
     move |error| (step, error)
+}
+
+/// First of all, so that nothing of the sandbox is outside. Zero stands for whoever writes it.
+fn enter_groups(entrances: &[Vec<u8>]) -> io::Result<()> {
+    entrances.iter().try_for_each(|entrance| fs::write(OsStr::from_bytes(entrance), "0"))
 }
 
 /// Root needs a mount namespace only. Anyone else takes a user namespace, in which they are root over it.
@@ -256,9 +266,6 @@ fn lay_scratch(etc: &[(String, Vec<u8>)]) -> io::Result<()> {
     for folder in [WORK_TREE, WRITABLE, ETC, RELAYS, layers::FOLDER] {
         DirBuilder::new().mode(0o755).create(folder)?;
     }
-    // The program inside is this one, from wherever it was started.
-    fs::copy("/proc/self/exe", INIT)?;
-    fs::set_permissions(INIT, Permissions::from_mode(0o555))?;
     fs::write(EMPTY, "")?;
     fs::set_permissions(EMPTY, Permissions::from_mode(0o444))?;
     for (name, content) in etc {
@@ -324,23 +331,47 @@ fn become_user(id: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// After this the process gains no privilege by any program, dies with its parent, and hands on its filters alone.
+/// After this the process gains no privilege by any program, dies with its parent, and hands on its filters and the program
+/// inside alone.
 fn protect(filters: &[Vec<u8>]) -> io::Result<()> {
     rustix::thread::set_no_new_privs(true)?;
     // After the change of identity, which takes the setting away.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // SAFETY: marks descriptors only; nothing that is open here is needed after the execution.
-    if unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    close_from_3(libc::CLOSE_RANGE_CLOEXEC as libc::c_int)?;
+    // The program inside is this one, from wherever it was started.
+    hand_on(&File::open("/proc/self/exe")?, PROGRAM_FD)?;
     for (program, number) in filters.iter().zip(FIRST_FILTER_FD..) {
         let mut file = File::from(rustix::fs::memfd_create("filter", MemfdFlags::CLOEXEC)?);
         file.write_all(program)?;
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
-        // SAFETY: the new descriptor is meant to outlive this function; nothing else is open at that number.
-        if unsafe { libc::dup2(file.as_raw_fd(), number) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        hand_on(&file, number)?;
+    }
+    Ok(())
+}
+
+/// What the launcher has started does first: it closes all that was handed on but the standard descriptors, and takes back
+/// the name that an execution by descriptor has taken from it.
+///
+/// # Errors
+/// When the kernel is older than 5.9.
+pub fn arrive() -> io::Result<()> {
+    close_from_3(0)?;
+    Ok(rustix::thread::set_name(c"backspace-init")?)
+}
+
+fn close_from_3(flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: called before an execution, or after it when nothing has been opened yet.
+    match unsafe { libc::close_range(3, libc::c_uint::MAX, flags) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Gives the launcher `file` at descriptor `number`.
+fn hand_on(file: &File, number: RawFd) -> io::Result<()> {
+    // SAFETY: the new descriptor is meant to outlive this function; nothing else is open at that number.
+    if unsafe { libc::dup2(file.as_raw_fd(), number) } < 0 {
+        return Err(io::Error::last_os_error());
     }
     Ok(())
 }

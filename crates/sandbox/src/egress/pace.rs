@@ -49,8 +49,12 @@ impl Pace {
         {
             return Err(Refusal::Spent);
         }
-        let turn = self.book(Instant::now());
-        tokio::time::sleep_until(turn).await;
+        let now = Instant::now();
+        let turn = self.book(now);
+        // To sleep until now takes the timer a millisecond.
+        if turn > now {
+            tokio::time::sleep_until(turn).await;
+        }
         Ok(())
     }
 

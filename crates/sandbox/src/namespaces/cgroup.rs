@@ -86,9 +86,16 @@ impl Groups {
         place.bound(&folder, bounds).map_err(named)
     }
 
-    /// Puts a process in; what it starts from then on is in too.
-    pub(super) fn take_in(&self, process: u32) -> io::Result<()> {
-        self.folders.iter().try_for_each(|folder| fs::write(folder.join("cgroup.procs"), process.to_string()))
+    /// The files by which a process enters; what it starts from then on is in too.
+    ///
+    /// A single thread that moves itself is moved at once by version 1. For any other move the kernel waits until no thread
+    /// of the machine is about to fork, some 6 ms.
+    pub(super) fn entrances(&self) -> Vec<PathBuf> {
+        let entrance = |folder: &PathBuf| {
+            let of_threads = folder.join("tasks");
+            if of_threads.exists() { of_threads } else { folder.join("cgroup.procs") }
+        };
+        self.folders.iter().map(entrance).collect()
     }
 
     /// Whether what is in memory cannot go on in swap.

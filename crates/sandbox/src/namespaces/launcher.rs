@@ -35,9 +35,6 @@ const ETC_OF_HOST: &[&str] = &[
     "ssl/openssl.cnf",
 ];
 
-/// The program inside.
-const INIT: &str = "/run/backspace-init";
-
 /// The sandbox's own files of `/etc`. There is no `resolv.conf`: there is no network.
 pub(super) fn etc() -> Vec<(String, Vec<u8>)> {
     let file = |name: &str, content: &str| (name.to_owned(), content.as_bytes().to_vec());
@@ -76,7 +73,7 @@ pub(super) fn command(
     isolate(&mut argv, filters);
     system(&mut argv, tools);
     own_files(&mut argv, relays);
-    argv.add(&["--", INIT]);
+    argv.add(&["--", &format!("/proc/self/fd/{}", stage::PROGRAM_FD)]);
     argv.0.into_iter().map(OsString::into_vec).collect()
 }
 
@@ -130,7 +127,6 @@ fn own_files(argv: &mut Argv, relays: &[Relay]) {
     for (name, _) in etc() {
         argv.add(&["--ro-bind", &format!("{}/{name}", stage::ETC), &format!("/etc/{name}")]);
     }
-    argv.add(&["--ro-bind", stage::INIT, INIT]);
     for Relay { port, .. } in relays {
         argv.add(&["--ro-bind", &format!("{}/{port}", stage::RELAYS), &format!("{RELAYS}/{port}")]);
     }
@@ -145,7 +141,7 @@ fn own_files(argv: &mut Argv, relays: &[Relay]) {
     argv.add(&["--bind", &format!("{}/shm", stage::WRITABLE), "/dev/shm", "--remount-ro", "/dev"]);
     argv.add(&["--bind", &format!("{}/tmp", stage::WRITABLE), "/tmp"]);
     argv.add(&["--bind", &format!("{}/home", stage::WRITABLE), HOME]);
-    argv.add(&["--dir", "/var", "--symlink", "../tmp", "/var/tmp"]);
+    argv.add(&["--dir", "/run", "--dir", "/var", "--symlink", "../tmp", "/var/tmp"]);
     argv.add(&["--bind", stage::WORK_TREE, WORK, "--chdir", WORK]);
     argv.add(&["--remount-ro", "/"]);
 }

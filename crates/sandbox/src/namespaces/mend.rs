@@ -50,9 +50,13 @@ pub(super) fn refused(step: Step, errno: i32) -> Error {
             "Linux 6.6 or later has them in memory; with an older one keep the changes of sandboxes in a folder on \
              ext4, xfs or btrfs",
         ),
-        Step::Scratch | Step::Layer | Step::Folder | Step::Relay | Step::Identity | Step::Filters => {
-            Error::System { doing: format!("open a sandbox: {}", noun(step)), source: system }
-        }
+        Step::Groups
+        | Step::Scratch
+        | Step::Layer
+        | Step::Folder
+        | Step::Relay
+        | Step::Identity
+        | Step::Filters => Error::System { doing: format!("open a sandbox: {}", noun(step)), source: system },
     }
 }
 
@@ -88,6 +92,7 @@ fn noun(step: Step) -> &'static str {
     match step {
         Step::UserNamespace => "user",
         Step::MountNamespace => "mount",
+        Step::Groups => "enter its control group",
         Step::Scratch => "lay a tmpfs over /tmp in a namespace of its own",
         Step::Layer => "open a layer of the base tree",
         Step::LayerOwner => "map the owner of the base tree",
@@ -96,7 +101,7 @@ fn noun(step: Step) -> &'static str {
         Step::Relay => "show a socket of this machine inside",
         Step::Overlay => "mount the overlay",
         Step::Identity => "become the sandbox's user",
-        Step::Filters => "hand on the system call filters",
+        Step::Filters => "hand on the system call filters and the program inside",
     }
 }
 

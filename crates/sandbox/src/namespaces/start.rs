@@ -64,10 +64,6 @@ pub(super) fn start(orders: &Orders, begin: Begin, belongings: &mut Belongings) 
     command.arg(stage::ARGUMENT).env_clear().current_dir("/");
     command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::piped());
     let child = belongings.child.insert(spawn(command).map_err(failed("start the stage of a sandbox"))?);
-    if let Some(groups) = &belongings.groups {
-        // It waits for its orders, so nothing of it stays outside.
-        groups.take_in(child.id()).map_err(failed("put a sandbox into its control group"))?;
-    }
     let complaint = child.stderr.take();
     converse(&socket, orders, begin).and_then(|begun| match begun {
         Some((uppers, fence)) => Ok(Started { socket, uppers, fence }),

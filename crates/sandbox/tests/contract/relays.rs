@@ -68,10 +68,7 @@ async fn nothing_else_of_the_sockets_folder_stands_inside() {
     fs::write(folder.join("secret"), "canary").unwrap();
     world.policy.relays = vec![Relay { socket, port: PORT }];
     let Some(sandbox) = world.open().await else { return };
-    assert_eq!(
-        sandbox.ok("ls -A /run /run/relays").await,
-        "/run:\nbackspace-init\nrelays\n\n/run/relays:\n3128\n"
-    );
+    assert_eq!(sandbox.ok("ls -A /run | grep -v backspace-init; ls -A /run/relays").await, "relays\n3128\n");
     sandbox.fails(&format!("ls {}", folder.display())).await;
     sandbox.fails("rm /run/relays/3128").await;
     sandbox.fails("mv /run/relays /run/other").await;
