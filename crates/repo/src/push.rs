@@ -7,7 +7,7 @@ use events::{Branch, Oid};
 
 use crate::git::{self, Output, Ran};
 use crate::mirror::{Mirror, reached};
-use crate::{Error, Source};
+use crate::{Error, Source, on_this_machine};
 
 /// A large change over a slow line, and a remote that runs checks before it answers.
 const PUSH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -28,7 +28,8 @@ impl Mirror {
     ///
     /// # Errors
     /// [`Error::BranchTaken`] when the branch holds other commits than expected; [`Error::Rejected`] with the remote's
-    /// text; [`Error::Auth`], [`Error::NotFound`], [`Error::Network`].
+    /// text; [`Error::Auth`], [`Error::NotFound`], [`Error::Network`]; [`Error::Unfit`] when a repository on this machine
+    /// leads a push elsewhere.
     pub async fn push(
         &self,
         source: &Source,
@@ -37,6 +38,9 @@ impl Mirror {
         expect: &Expect,
     ) -> Result<Ran, Error> {
         let full_ref = branch.full_ref();
+        if let Some(folder) = self.repos.place(&source.remote).local_path() {
+            on_this_machine::refuse_links(folder, &full_ref)?;
+        }
         let former = match expect {
             Expect::New => "",
             Expect::Former(oid) => oid.as_str(),

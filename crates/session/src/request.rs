@@ -404,18 +404,23 @@ impl Rules {
     fn local_folder(&self, text: &str) -> Result<PathBuf, String> {
         const ELSEWHERE: &str =
             "is a path; this service takes only paths below the folders in BACKSPACE_LOCAL_REPOS";
+        const LEADS_ELSEWHERE: &str = "is a repository whose .git, or what it shares with or borrows from others, is not \
+                                       below the folders in BACKSPACE_LOCAL_REPOS";
         if matches!(self.local, LocalRepositories::None) {
             return Err(ELSEWHERE.to_owned());
         }
         let folder = Path::new(text).canonicalize();
         match &self.local {
             LocalRepositories::None => Err(ELSEWHERE.to_owned()),
-            LocalRepositories::Below(roots) => folder
-                .ok()
-                .filter(|folder| {
-                    roots.iter().any(|root| root.canonicalize().is_ok_and(|root| folder.starts_with(root)))
-                })
-                .ok_or_else(|| ELSEWHERE.to_owned()),
+            LocalRepositories::Below(roots) => {
+                let roots: Vec<_> = roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
+                let is_below = |path: &PathBuf| roots.iter().any(|root| path.starts_with(root));
+                let folder = folder.ok().filter(is_below).ok_or_else(|| ELSEWHERE.to_owned())?;
+                // Files of a repository lead git elsewhere as links do.
+                let reached =
+                    repo::reached_from(&folder).map_err(|error| format!("cannot be worked with: {error}"))?;
+                if reached.iter().all(is_below) { Ok(folder) } else { Err(LEADS_ELSEWHERE.to_owned()) }
+            }
             LocalRepositories::Any => folder.map_err(|error| format!("there is no folder `{text}`: {error}")),
         }
     }

@@ -7,6 +7,7 @@ mod disk;
 mod escape;
 mod hostile;
 mod injection;
+mod local;
 mod network;
 mod options;
 mod proxy;
@@ -72,6 +73,7 @@ pub(crate) const CLASSES: &[&Class] = &[
     &tree::CLASS,
     &way_out::CLASS,
     &hostile::CLASS,
+    &local::CLASS,
     &injection::CLASS,
     &options::CLASS,
 ];

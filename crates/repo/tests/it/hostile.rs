@@ -45,6 +45,9 @@ fn arm(origin: &Path, traps: &Path) {
     config("diff.external", &trap(traps, "external"));
     config("merge.trap.driver", &trap(traps, "merge"));
     config("credential.helper", &trap(traps, "credential"));
+    // A push that is checked by it fails, and says a line of the file.
+    config("receive.fsckObjects", "true");
+    config("receive.fsck.skipList", &trap(traps, "no-list"));
     // An object store beside it makes the receiving side ask for its refs.
     let other = traps.join("other.git");
     run("git", &["init", "-q", "--bare", other.to_str().unwrap()]);

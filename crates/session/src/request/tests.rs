@@ -216,13 +216,18 @@ fn what_is_no_request_at_all_is_said_to_be_so() {
 fn paths_are_the_operator_s_to_allow() {
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("repo");
-    std::fs::create_dir(&inside).unwrap();
+    assert!(std::process::Command::new("git").args(["init", "-q"]).arg(&inside).status().unwrap().success());
     let text = inside.to_str().unwrap();
     let below = Rules { local: LocalRepositories::Below(vec![folder.path().into()]), ..rules() };
     assert!(rules().address(text).unwrap_err().contains("BACKSPACE_LOCAL_REPOS"));
     assert!(below.address(text).is_ok());
     assert!(below.address("/").is_err());
     assert!(below.address(&format!("{text}/../..")).is_err());
+    std::fs::remove_dir_all(inside.join(".git/refs")).unwrap();
+    assert_eq!(below.address(text).unwrap_err(), "cannot be worked with: there is no git repository");
+    std::fs::remove_dir_all(inside.join(".git")).unwrap();
+    std::fs::write(inside.join(".git"), "gitdir: /\n").unwrap();
+    assert_eq!(below.address(text).unwrap_err(), "cannot be worked with: there is no git repository");
 }
 
 #[test]
