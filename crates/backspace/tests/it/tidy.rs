@@ -113,6 +113,27 @@ fn tidy_only_the_git_module_runs_git() {
     }
 }
 
+#[test]
+fn tidy_every_measure_has_its_figures() {
+    let document = fs::read_to_string(root().join("docs/benchmarks.md")).unwrap();
+    let files = fs::read_dir(root().join("crates/backspace/benches/whole")).unwrap();
+    let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let names: BTreeSet<String> = texts
+        .filter_map(|text| {
+            let (_, measure) = text.split_once("const MEASURE: Measure = Measure {")?;
+            let (_, name) = measure.split_once("name: \"")?;
+            Some(name.split_once('"')?.0.to_owned())
+        })
+        .collect();
+    assert!(names.len() > 10, "{names:?}");
+    let written = |name: &&String| document.contains(&format!("\n## {name}: "));
+    let missing: Vec<&String> = names.iter().filter(|name| !written(name)).collect();
+    assert!(
+        missing.is_empty(),
+        "docs/benchmarks.md lacks {missing:?}: `./dev bench NAME` measures and writes a section"
+    );
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
