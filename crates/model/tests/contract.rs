@@ -3,6 +3,8 @@
 
 #[path = "contract/connection.rs"]
 mod connection;
+#[path = "contract/thoughts.rs"]
+mod thoughts;
 
 use fakes::model::{Asked, Counts, Fake, Fault, Manner, Organization, Recording, Running};
 use model::{

@@ -72,7 +72,8 @@ fn events(reply: &Recorded, model: &str, place: usize, prefix: &Prefix) -> Event
     push(&mut events, json!({ "type": "message_start", "message": start }));
     push(&mut events, json!({ "type": "ping" }));
     for (index, block) in reply.content.iter().enumerate() {
-        push_block(&mut events, index, block, prefix);
+        let ends = if reply.is_cut() && index + 1 == reply.content.len() { Ends::Cut } else { Ends::Whole };
+        push_block(&mut events, (index, block), prefix, ends);
     }
     let delta = json!({ "stop_reason": reply.stop(), "stop_sequence": null });
     let usage = json!({ "output_tokens": reply.usage.output_tokens });
@@ -81,7 +82,16 @@ fn events(reply: &Recorded, model: &str, place: usize, prefix: &Prefix) -> Event
     events
 }
 
-fn push_block(events: &mut Events, index: usize, block: &Block, prefix: &Prefix) {
+/// How a block ends.
+#[derive(PartialEq, Eq)]
+enum Ends {
+    /// As the model ended it.
+    Whole,
+    /// At the limit of the output: a thought has no signature then.
+    Cut,
+}
+
+fn push_block(events: &mut Events, (index, block): (usize, &Block), prefix: &Prefix, ends: Ends) {
     let start = match block.kind() {
         "text" => with_field(&block.value, "text", "".into()),
         "thinking" => with_field(&with_field(&block.value, "thinking", "".into()), "signature", "".into()),
@@ -108,8 +118,10 @@ fn push_block(events: &mut Events, index: usize, block: &Block, prefix: &Prefix)
             for piece in pieces(thinking) {
                 delta(json!({ "type": "thinking_delta", "thinking": piece }));
             }
-            let signature = prefix.seal(block.text("signature"), thinking);
-            delta(json!({ "type": "signature_delta", "signature": signature }));
+            if ends == Ends::Whole {
+                let signature = prefix.seal(block.text("signature"), thinking);
+                delta(json!({ "type": "signature_delta", "signature": signature }));
+            }
         }
         "tool_use" => {
             delta(json!({ "type": "input_json_delta", "partial_json": "" }));

@@ -113,6 +113,18 @@ impl Recorded {
         self.content.iter().filter(|block| block.kind() == "tool_use").map(|block| block.text("id"))
     }
 
+    /// What of it may come back: the Messages API refuses blank texts, and thoughts at the end of a reply. Nothing of a
+    /// reply that has nothing else.
+    pub(super) fn comes_back(&self) -> &[Block] {
+        let last = self.content.iter().rposition(|block| !block.is_thought() && !block.is_blank_text());
+        &self.content[..last.map_or(0, |last| last + 1)]
+    }
+
+    /// Whether it was cut in its last block.
+    pub(super) fn is_cut(&self) -> bool {
+        self.stop() == "max_tokens"
+    }
+
     pub(super) fn delay(&self) -> Duration {
         Duration::from_millis(self.delay_ms)
     }
@@ -121,6 +133,14 @@ impl Recorded {
 impl Block {
     pub(super) fn kind(&self) -> &str {
         self.text("type")
+    }
+
+    pub(super) fn is_thought(&self) -> bool {
+        matches!(self.kind(), "thinking" | "redacted_thinking")
+    }
+
+    fn is_blank_text(&self) -> bool {
+        self.kind() == "text" && self.text("text").trim().is_empty()
     }
 
     /// A field that is a string; empty when it is none.

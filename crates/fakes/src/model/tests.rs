@@ -144,6 +144,13 @@ const ANTHROPIC: &[Refused] = &[
         |b| drop(b["messages"][1]["content"].as_array_mut().unwrap().remove(0)),
         "Expected `thinking` or `redacted_thinking`",
     ),
+    (
+        |b| {
+            let thought = b["messages"][1]["content"][0].clone();
+            b["messages"][1]["content"].as_array_mut().unwrap().push(thought);
+        },
+        "messages.1: The final block in an assistant message cannot be `thinking`.",
+    ),
     (|b| b["system"] = "other".into(), "bound to a different conversation"),
     (|b| b["messages"][0]["content"][0]["text"] = "ho".into(), "bound to a different conversation"),
     (|b| b["messages"][1]["content"][1] = json!({ "type": "odd" }), "Input tag 'odd'"),

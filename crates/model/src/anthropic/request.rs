@@ -101,7 +101,11 @@ fn push_result(json: &mut String, call_id: &str, result: &ToolResult) {
     json.push('}');
 }
 
-/// The reply exactly as it came, without blank texts: models send them, and the API refuses to take them back.
+/// The reply exactly as it came, without what the API refuses to take back: blank texts, which models send, and thoughts
+/// that nothing follows ("The final block in an assistant message cannot be `thinking`": hermes-agent#13010,
+/// forgecode#3073). Those are all that a reply without a word and a call has, and where it was cut in the middle of one,
+/// that has no signature either. Before something else an unsigned thought goes back: servers that sign nothing want it
+/// (DeepSeek's: oh-my-pi#908).
 fn assistant(reply: &Reply) -> Result<Vec<Encoded>, Error> {
     // The provider asks for held-back replies to be left out; nothing answers the calls in them.
     if reply.stop == Stop::Refused {
@@ -109,11 +113,11 @@ fn assistant(reply: &Reply) -> Result<Vec<Encoded>, Error> {
     }
     let spoiled = |_| Error::Config("the conversation holds a reply that is none of this wire".to_owned());
     let sent: Sent<'_> = serde_json::from_str(reply.raw.get()).map_err(spoiled)?;
+    let kinds: Vec<Kind> = sent.content.iter().map(|block| Kind::of(block.get())).collect();
+    let Some(last) = kinds.iter().rposition(|kind| *kind == Kind::Said) else { return Ok(Vec::new()) };
+    let blocks = sent.content.iter().zip(kinds).take(last + 1);
     let kept: Vec<&str> =
-        sent.content.iter().map(|block| block.get()).filter(|block| !is_blank_text(block)).collect();
-    if kept.is_empty() {
-        return Ok(Vec::new());
-    }
+        blocks.filter(|(_, kind)| *kind != Kind::Blank).map(|(block, _)| block.get()).collect();
     let json = if kept.len() == sent.content.len() {
         reply.raw.get().to_owned()
     } else {
@@ -154,14 +158,32 @@ struct Sent<'a> {
     content: Vec<&'a RawValue>,
 }
 
-fn is_blank_text(block: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Block {
-        r#type: String,
-        text: Option<String>,
+/// What the API is particular about in a block of a reply.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A text of nothing.
+    Blank,
+    /// A thought, open or sealed.
+    Thought,
+    /// Anything else.
+    Said,
+}
+
+impl Kind {
+    fn of(block: &str) -> Self {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Block {
+            r#type: String,
+            text: Option<String>,
+        }
+        let block: Block = serde_json::from_str(block).unwrap_or_default();
+        match &*block.r#type {
+            "text" if is_blank(block.text.as_deref().unwrap_or_default()) => Self::Blank,
+            "thinking" | "redacted_thinking" => Self::Thought,
+            _ => Self::Said,
+        }
     }
-    serde_json::from_str::<Block>(block)
-        .is_ok_and(|block| block.r#type == "text" && is_blank(block.text.as_deref().unwrap_or_default()))
 }
 
 fn is_blank(text: &str) -> bool {

@@ -126,6 +126,42 @@ fn replies_that_the_api_would_not_take_back_are_left_out() {
 }
 
 #[test]
+fn thoughts_that_nothing_follows_are_left_out_once_and_for_all() {
+    let model = model("claude-opus-5-5");
+    let signed = r#"{"type":"thinking","thinking":"Hm. ","signature":"s"}"#;
+    let cut = r#"{"type":"thinking","thinking":"Hm","signature":""}"#;
+    let unsigned = r#"{"type":"thinking","thinking":"Hm"}"#;
+    let sealed = r#"{"type":"redacted_thinking","data":"x"}"#;
+    let (text, blank) = (r#"{"type":"text", "text":"So."}"#, r#"{"type":"text","text":" \n"}"#);
+    let call = r#"{"type":"tool_use","id":"t","name":"bash","input":{}}"#;
+    let mut conversation = conversation();
+    conversation.push(Message::User("one".to_owned()));
+    let user = r#"{"role":"user","content":[{"type":"text","text":"one"}]}"#;
+    let mut past = encoded(&model, &conversation).replace(MARK, "").replace(r#"],"max_tokens":32000}"#, "");
+    assert!(past.ends_with(user));
+    for (content, kept) in [
+        (vec![signed], vec![]),
+        (vec![signed, blank], vec![]),
+        (vec![cut], vec![]),
+        (vec![unsigned], vec![]),
+        (vec![sealed, signed], vec![]),
+        (vec![signed, text, cut], vec![signed, text]),
+        (vec![signed, text, blank, sealed], vec![signed, text]),
+        (vec![signed, blank, call], vec![signed, call]),
+        (vec![unsigned, call], vec![unsigned, call]),
+        (vec![signed, text, sealed, text], vec![signed, text, sealed, text]),
+    ] {
+        conversation.push(reply(&format!("[{}]", content.join(",")), Stop::OutputLimit));
+        conversation.push(Message::User("one".to_owned()));
+        let body = encoded(&model, &conversation).replace(MARK, "").replace(r#"],"max_tokens":32000}"#, "");
+        let sent = format!(r#"{{"role":"assistant","content":[{}]}},"#, kept.join(","));
+        let sent = if kept.is_empty() { "" } else { &sent };
+        assert_eq!(body, format!("{past},{sent}{user}"), "{content:?}");
+        past = body;
+    }
+}
+
+#[test]
 fn another_conversation_is_encoded_from_its_start() {
     let model = model("claude-opus-5-5");
     for text in ["one", "two"] {

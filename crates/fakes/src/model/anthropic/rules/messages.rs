@@ -36,6 +36,11 @@ pub(super) fn check(
         } else {
             let before = n.checked_sub(1).and_then(|before| messages.get(before));
             check_user(n, content, &calls_of(before))?;
+            // Nothing of a reply of thoughts alone may stand here: a text right after a message of the same side tells of it.
+            let is_silent = recording.reply(place).is_some_and(|reply| reply.comes_back().is_empty());
+            let is_told = content.iter().all(|block| kind(block) == "text");
+            let goes_on = before.is_some_and(|before| role(before) == "user");
+            place += usize::from(is_silent && is_told && goes_on);
         }
         prefix.push(message);
     }
@@ -194,6 +199,12 @@ impl<'a> Reply<'a> {
     }
 
     fn check(&self, prefix: &Prefix, ids: &mut Vec<&'a str>) -> Result<(), Refusal> {
+        if let Some(last @ ("thinking" | "redacted_thinking")) = self.content.last().map(kind) {
+            return Err(Refusal::invalid(format!(
+                "messages.{}: The final block in an assistant message cannot be `{last}`.",
+                self.n
+            )));
+        }
         self.check_thought_kept()?;
         for (b, block) in self.content.iter().enumerate() {
             let at = format!("messages.{}.content.{b}", self.n);
@@ -231,14 +242,14 @@ impl<'a> Reply<'a> {
         Ok(())
     }
 
-    /// The last reply must still have what the model thought in it.
+    /// The last reply must still have what the model thought in it before it said or called something.
     fn check_thought_kept(&self) -> Result<(), Refusal> {
-        let is_thought = |kind: &str| matches!(kind, "thinking" | "redacted_thinking");
         // A reply that was taken over from elsewhere, and has lost its thoughts there, stands under other ids.
         let same = self.recorded.filter(|reply| reply.call_ids().eq(self.calls()));
         let recorded =
-            same.map_or(0, |reply| reply.content.iter().filter(|block| is_thought(block.kind())).count());
-        let kept = self.content.iter().filter(|block| is_thought(kind(block))).count();
+            same.map_or(0, |reply| reply.comes_back().iter().filter(|block| block.is_thought()).count());
+        let is_thought = |block: &&Value| matches!(kind(block), "thinking" | "redacted_thinking");
+        let kept = self.content.iter().filter(is_thought).count();
         if !self.is_last || kept >= recorded {
             return Ok(());
         }
