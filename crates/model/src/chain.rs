@@ -33,6 +33,8 @@ pub struct Chain<'m> {
     at: AtomicUsize,
     answered: Mutex<Option<Answered>>,
     heard: Mutex<Heard>,
+    /// What a model failed with last; a later turn of the offline agent may have to explain itself by it.
+    failed: Mutex<Option<Error>>,
     /// What is given instead of asking anybody.
     tape: Option<Tape>,
 }
@@ -153,6 +155,7 @@ impl<'m> Chain<'m> {
             at: AtomicUsize::new(0),
             answered: Mutex::default(),
             heard: Mutex::default(),
+            failed: Mutex::default(),
             tape: None,
         }
     }
@@ -206,7 +209,7 @@ impl<'m> Chain<'m> {
             on_notice(self.switch(at, next, reason)).await?;
             at = next;
         }
-        let (tap, mut before) = (Tap::new(live, &self.heard), None);
+        let tap = Tap::new(live, &self.heard);
         loop {
             let (model, asked) = (&self.links[at].model, Instant::now());
             let error = match model.reply(conversation, output_tokens_max(&**model), &tap).await {
@@ -222,13 +225,13 @@ impl<'m> Chain<'m> {
                 on_notice(Notice::Lost(Lost { from: model.name().clone(), usage })).await?;
             }
             let Some(next) = round.after(at, &error, Instant::now()) else {
-                return Err(with_reason(error, before).into());
+                return Err(self.with_reason(error).into());
             };
-            before = Some(error.to_string());
             if next.at != at {
                 on_notice(self.switch(at, next.at, error.to_string())).await?;
                 at = next.at;
             }
+            *self.failed() = Some(error);
             if next.wait > Duration::ZERO {
                 on_notice(self.wait(&next)).await?;
                 sleep(next.wait).await;
@@ -291,6 +294,17 @@ impl<'m> Chain<'m> {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What a model failed with last, behind its lock; see [`Chain::answered`].
+    fn failed(&self) -> MutexGuard<'_, Option<Error>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `error`, with why the model that gives it was turned to, where it explains nothing otherwise.
+    fn with_reason(&self, error: Error) -> Error {
+        let Error::Beyond { why, before: None } = error else { return error };
+        Error::Beyond { why, before: self.failed().take().map(Box::new) }
+    }
+
     /// From here on the model at `to` is asked.
     fn switch(&self, from: usize, to: usize, reason: String) -> Notice {
         let name = |at: usize| self.links[at].model.name().clone();
@@ -302,15 +316,5 @@ impl<'m> Chain<'m> {
         let provider = self.links[next.at].model.name().provider.clone();
         let wait_ms = u64::try_from(next.wait.as_millis()).unwrap_or(u64::MAX);
         Notice::Wait(Wait { provider, reason: next.reason.clone(), wait_ms, retry: next.retry })
-    }
-}
-
-/// `error`, and `before` why the model was turned to that gave it, where it explains nothing otherwise.
-fn with_reason(error: Error, before: Option<String>) -> Error {
-    match (error, before) {
-        (Error::Beyond(message), Some(before)) => {
-            Error::Beyond(format!("{message}. It was turned to because {before}"))
-        }
-        (error, _) => error,
     }
 }

@@ -74,11 +74,23 @@ pub enum Error {
         message: String,
     },
     /// The offline agent cannot do what is asked; a language model might.
-    #[error("the offline agent {0}")]
-    Beyond(String),
+    #[error("the offline agent {why}{}", because(before.as_deref()))]
+    Beyond {
+        /// What it says of that.
+        why: String,
+        /// What the last model failed with before the agent was turned to; nothing where nobody was asked before it.
+        before: Option<Box<Error>>,
+    },
     /// The configuration cannot work.
     #[error("cannot open the model: {0}")]
     Config(String),
+}
+
+/// What stands between the words of the offline agent and the reason why it was turned to.
+pub(crate) const TURNED_TO: &str = ". It was turned to because ";
+
+fn because(before: Option<&Error>) -> String {
+    before.map(|error| format!("{TURNED_TO}{error}")).unwrap_or_default()
 }
 
 /// Words before the number of tokens that a model holds, in small letters, as refusals of requests have them. Some servers

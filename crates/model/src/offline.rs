@@ -63,7 +63,7 @@ impl Model for Offline {
         _: Option<u32>,
         live: &dyn Live,
     ) -> Result<Reply, Error> {
-        let job = self.job.as_ref().map_err(|trouble| Error::Beyond(trouble.to_string()))?;
+        let job = self.job.as_ref().map_err(|trouble| beyond(trouble.to_string()))?;
         let course = Course::of(conversation);
         let plan = Plan { job, takes_over: course.before.is_some() };
         let (says, tool, arguments) = match plan.next(&course.saw) {
@@ -72,7 +72,7 @@ impl Model for Offline {
                 let arguments = json!({ "title": title, "summary": summary(job, &done, course.before) });
                 (String::new(), "finish", arguments)
             }
-            Next::Stop(why) => return Err(Error::Beyond(format!("cannot {job}: {why}"))),
+            Next::Stop(why) => return Err(beyond(format!("cannot {job}: {why}"))),
         };
         if !says.is_empty() {
             live.hear(Delta::Text(&says));
@@ -106,6 +106,11 @@ impl Offline {
         // The form of recordings, from which a log is read back; the agent itself takes nothing back.
         Blocks(vec![said, call]).into_reply(origin, Stop::Tools, usage, model)
     }
+}
+
+/// It does not do what was asked for; whoever turned to it knows why.
+fn beyond(why: String) -> Error {
+    Error::Beyond { why, before: None }
 }
 
 /// What happened in a conversation so far.

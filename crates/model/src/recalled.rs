@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use serde_json::value::RawValue;
 
 use crate::anthropic::Blocks;
+use crate::error::TURNED_TO;
 use crate::raw_object::RawObject;
 use crate::{Error, Origin, Reply, Stop, Usage, Wire, chat_completions, refusal, responses};
 
@@ -89,8 +90,11 @@ impl Error {
         if let Some(why) = text.strip_prefix("cannot open the model: ") {
             return Some(Self::Config(why.to_owned()));
         }
-        if let Some(why) = text.strip_prefix("the offline agent ") {
-            return Some(Self::Beyond(why.to_owned()));
+        if let Some(said) = text.strip_prefix("the offline agent ") {
+            let turned =
+                said.split_once(TURNED_TO).and_then(|(why, error)| Some((why, Self::recalled(error)?)));
+            let (why, before) = turned.map_or((said, None), |(why, error)| (why, Some(Box::new(error))));
+            return Some(Self::Beyond { why: why.to_owned(), before });
         }
         if let Some((provider, message)) = text.split_once(" is not answering: ") {
             let (provider, message) = (provider.to_owned(), message.to_owned());
@@ -137,7 +141,11 @@ mod tests {
             Error::Refused { provider: p(), status, message: m() },
             Error::Transient { provider: p(), message: m(), retry_after_ms: None },
             Error::Protocol { provider: p(), message: m() },
-            Error::Beyond(m()),
+            Error::Beyond { why: m(), before: None },
+            Error::Beyond {
+                why: m(),
+                before: Some(Box::new(Error::Quota { provider: p(), status, message: m() })),
+            },
             Error::Config(m()),
         ]
     }

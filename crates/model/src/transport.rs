@@ -72,9 +72,9 @@ impl Endpoint {
         if response.status() != StatusCode::OK {
             return Err(self.refusal(response).await);
         }
-        let kind =
-            response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if !kind.starts_with("text/event-stream") {
+        // Who leaves the kind out may have answered as asked: what comes shows it.
+        let kind = response.headers().get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+        if let Some(kind) = kind.filter(|kind| !kind.starts_with("text/event-stream")) {
             let kind = self.told(kind);
             return Err(self.no_stream(&kind, response).await);
         }

@@ -309,7 +309,7 @@ async fn errors_have_the_class_of_their_status_and_never_the_key() {
                 Error::ContextFull { .. } => "context",
                 Error::Refused { .. } => "refused",
                 Error::Transient { .. } => "transient",
-                Error::Protocol { .. } | Error::Beyond(_) | Error::Config(_) => "other",
+                Error::Protocol { .. } | Error::Beyond { .. } | Error::Config(_) => "other",
             };
             let expected = match status {
                 401 | 403 => "key",

@@ -109,6 +109,12 @@ const SHORTER_REPLIES: &str = "If its server gives shorter replies than the tabl
 /// What the wires call the longest reply, as refusals name it.
 const OUTPUT_LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
 
+/// What OpenAI says to organizations that have not shown who they are, of its newest models (crush#1216).
+const UNVERIFIED: &str = "must be verified to stream this model";
+/// What mends that: every reply is streamed.
+const VERIFY: &str = "Verify the organization of the API key at the address in the error, or name a model that does not ask for that; replies \
+                      are always streamed.";
+
 /// The model does not reply.
 pub(crate) fn of_model(step: Step, error: &model::Error) -> Failure {
     let (code, hint) = match error {
@@ -124,10 +130,13 @@ pub(crate) fn of_model(step: Step, error: &model::Error) -> Failure {
             Some("Name another model, or check the provider's base URL.".to_owned()),
         ),
         model::Error::ContextFull { .. } => (FailureCode::ModelRefused, Some(LONGER_CONTEXT.to_owned())),
-        model::Error::Beyond(_) => (FailureCode::ModelRefused, Some(SET_A_KEY.to_owned())),
+        model::Error::Beyond { before: None, .. } => (FailureCode::ModelRefused, Some(SET_A_KEY.to_owned())),
+        // A model was there to be asked: what mends it is what gives the session a model again.
+        model::Error::Beyond { before: Some(before), .. } => {
+            (FailureCode::ModelRefused, of_model(step, before).hint)
+        }
         model::Error::Refused { message, .. } => {
-            let names_limit = OUTPUT_LIMITS.iter().any(|name| message.contains(name));
-            (FailureCode::ModelRefused, names_limit.then(|| SHORTER_REPLIES.to_owned()))
+            (FailureCode::ModelRefused, refused_hint(message).map(str::to_owned))
         }
         model::Error::Config(_) => (FailureCode::ModelRefused, None),
         model::Error::Transient { .. } => {
@@ -136,6 +145,14 @@ pub(crate) fn of_model(step: Step, error: &model::Error) -> Failure {
         model::Error::Protocol { .. } => (FailureCode::ModelProtocol, None),
     };
     Failure { hint, ..at(step, code, chain(error)) }
+}
+
+/// What mends a request that was refused, as far as the words of the refusal tell.
+fn refused_hint(message: &str) -> Option<&'static str> {
+    if message.contains(UNVERIFIED) {
+        return Some(VERIFY);
+    }
+    OUTPUT_LIMITS.iter().any(|name| message.contains(name)).then_some(SHORTER_REPLIES)
 }
 
 /// What mends a key that was refused.
@@ -202,5 +219,30 @@ mod tests {
             assert!(refused(message).contains("set `output` of the model in the file of BACKSPACE_VENDORS"));
         }
         assert_eq!(refused("messages: at least one message is required"), "");
+        let unverified = refused(
+            "Your organization must be verified to stream this model. Please go to: \
+             https://platform.openai.com/settings/organization/general and click on Verify Organization.",
+        );
+        assert!(unverified.starts_with("Verify the organization of the API key"), "{unverified}");
+    }
+
+    #[test]
+    fn the_offline_agent_names_what_gives_the_session_its_model_again() {
+        let beyond = |before: Option<model::Error>| {
+            let error =
+                model::Error::Beyond { why: "cannot do this".to_owned(), before: before.map(Box::new) };
+            let failure = of_model(Step::Work, &error);
+            assert_eq!(failure.code, FailureCode::ModelRefused);
+            failure.hint.unwrap_or_default()
+        };
+        let (provider, message) = (|| "mistral".to_owned(), || "no".to_owned());
+        let variable = Some("MISTRAL_API_KEY".to_owned());
+        let key = model::Error::Key { provider: provider(), status: 401, message: message(), variable };
+        assert_eq!(beyond(Some(key)), "Set MISTRAL_API_KEY to a valid key of mistral.");
+        let quota = model::Error::Quota { provider: provider(), status: 402, message: message() };
+        assert!(beyond(Some(quota)).starts_with("Raise the limit of that account"));
+        let refused = model::Error::Refused { provider: provider(), status: 400, message: message() };
+        assert_eq!(beyond(Some(refused)), "");
+        assert!(beyond(None).contains("set ANTHROPIC_API_KEY or OPENAI_API_KEY"));
     }
 }

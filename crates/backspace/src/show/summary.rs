@@ -89,5 +89,6 @@ fn used(telemetry: &Telemetry) -> String {
     let usd = telemetry.usd.filter(|usd| *usd > 0.0).map(|usd| format!(", ${usd:.2}")).unwrap_or_default();
     let seconds = telemetry.duration_ms as f64 / 1000.0;
     let (input, output) = (telemetry.input_tokens, telemetry.output_tokens);
-    format!("{} turns, {input} + {output} tokens{usd}, {seconds:.1} s. Session", telemetry.turns)
+    let turns = if telemetry.turns == 1 { "1 turn".to_owned() } else { format!("{} turns", telemetry.turns) };
+    format!("{turns}, {input} + {output} tokens{usd}, {seconds:.1} s. Session")
 }

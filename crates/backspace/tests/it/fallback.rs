@@ -11,7 +11,7 @@ use session::Provider;
 
 use crate::world::{Bent, World, bash, calls, finish, the_fix, tool};
 
-const KEY: &str = "sk-canary-0123456789-abcdefghijklmnopqrst";
+pub(crate) const KEY: &str = "sk-canary-0123456789-abcdefghijklmnopqrst";
 
 /// Both wires of one stand-in: what is to fail, fails whoever is asked next.
 pub(crate) struct Fakes {
@@ -33,6 +33,11 @@ impl Fakes {
 
     pub(crate) fn fail(&self, status: u16, times: usize) {
         (0..times).for_each(|_| self.fake.fail_next(Fault::status(status)));
+    }
+
+    /// Where the wires of OpenAI are.
+    pub(crate) fn openai_url(&self) -> String {
+        self.running.openai_url()
     }
 
     /// Anthropic first, OpenAI after it, and pauses of a millisecond.

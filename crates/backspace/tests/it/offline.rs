@@ -1,12 +1,13 @@
 //! The offline agent at its jobs, on a real sandbox and real git; what it leaves alone; and how it takes a session over.
 
 use events::{Entry, Event, FailureCode, Outcome, Target};
-use model::{Config, OfflineConfig};
+use model::{Config, OfflineConfig, Served, Vendors};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use session::Provider;
 
 use crate::cli::backspace;
-use crate::fallback::Fakes;
+use crate::fallback::{Fakes, KEY};
 use crate::world::{Bent, World, calls, finish, make_repository, tool};
 
 fn agent() -> Provider {
@@ -151,6 +152,25 @@ async fn a_task_that_it_does_not_understand_stays_with_the_error_and_the_work_is
         "{failure:?}"
     );
     assert!(failure.saved.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_setting_of_the_key_that_was_refused_is_named_whenever_it_gives_up() {
+    let not_understood = "the offline agent follows fixed rules and does not understand this task";
+    let not_there = "the offline agent cannot append the given text to nothing.txt: the repository has no file nothing.txt";
+    for (prompt, why) in [("Make it faster", not_understood), ("Append \"x\" to nothing.txt", not_there)] {
+        let fakes = Fakes::start([calls([finish()])]).await;
+        fakes.fail(401, 1);
+        let vendor = Vendors::built_in().get("mistral").unwrap();
+        let served = Served::new(vendor, SecretString::from(KEY), "devstral-latest").at(fakes.openai_url());
+        let mistral = Provider { name: "mistral".into(), config: Config::Served(served) };
+        let world = World::local(Bent::asking(vec![mistral, agent()])).await;
+        let entries = world.run(json!({ "prompt": prompt })).await;
+        let Outcome::Failed(failure) = outcome(&entries) else { panic!("{:?}", outcome(&entries)) };
+        assert_eq!(failure.hint.as_deref(), Some("Set MISTRAL_API_KEY to a valid key of mistral."));
+        let because = ". It was turned to because mistral refused the API key (401): ";
+        assert!(failure.reason.starts_with(why) && failure.reason.contains(because), "{failure:?}");
+    }
 }
 
 #[test]

@@ -171,6 +171,6 @@ fn verdict(error: &Error) -> Verdict {
         Error::Key { .. } | Error::Quota { .. } | Error::NotFound { .. } => Verdict::Useless,
         // A filter of contents, a field that is not known, a signature: much of what one refuses, another one takes.
         Error::Refused { .. } => Verdict::Another,
-        Error::ContextFull { .. } | Error::Beyond(_) | Error::Config(_) => Verdict::Nobody,
+        Error::ContextFull { .. } | Error::Beyond { .. } | Error::Config(_) => Verdict::Nobody,
     }
 }

@@ -202,7 +202,7 @@ async fn what_cannot_succeed_is_asked_once() {
         Error::ContextFull { provider: provider(), status: 400, message: message() },
         refused(400),
         refused(405),
-        Error::Beyond(message()),
+        Error::Beyond { why: message(), before: None },
         Error::Config(message()),
     ] {
         let (waits, reply, _) = alone([error], Policy::default()).await;
@@ -336,7 +336,7 @@ async fn when_all_are_down_whoever_may_be_asked_first_is() {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_resort_is_turned_to_when_nobody_else_is_left_and_says_why() {
-    let beyond = || Error::Beyond("cannot do this".to_owned());
+    let beyond = || Error::Beyond { why: "cannot do this".to_owned(), before: None };
     let world = World::default();
     let policy = Policy { tries_max: 4, ..Policy::default() };
     let models = vec![world.model("a", (0..4).map(|_| busy(None))), world.model("last", [beyond()])];

@@ -285,7 +285,7 @@ async fn what_it_cannot_do_it_says_with_what_it_can() {
         ("Add the MIT licence", "cannot do this: the licence MIT names its holder"),
     ] {
         let error = does(task, false, &[]).await.unwrap_err();
-        assert!(matches!(&error, Error::Beyond(why) if why.contains(said)), "{error}");
+        assert!(matches!(&error, Error::Beyond { why, before: None } if why.contains(said)), "{error}");
     }
     let error =
         does("Replace \"a\" with \"b\" in x", false, &[(true, "\nnot found\nmore")]).await.unwrap_err();

@@ -62,6 +62,24 @@ async fn one_connection_serves_a_session() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_say_its_kind_is_read_as_the_stream_that_was_asked_for() {
+    let body = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let answer = |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let (url, _) = canned(answer(body).leak()).await.unwrap();
+    let model = model::open(&chat_completions(&url)).unwrap();
+    let reply = model.reply(&conversation(), None, &Unheard).await.unwrap();
+    assert_eq!(reply.parts, [Part::Text("x".to_owned())]);
+    for body in ["", "oops"] {
+        let (url, _) = canned(answer(body).leak()).await.unwrap();
+        for config in [anthropic(&url), responses(&url), chat_completions(&url)] {
+            let error =
+                model::open(&config).unwrap().reply(&conversation(), None, &Unheard).await.unwrap_err();
+            assert!(matches!(error, Error::Transient { .. }), "{body}: {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_key_follows_no_redirect() {
     let (elsewhere, reached) = canned("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     let answer =

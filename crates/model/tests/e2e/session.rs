@@ -96,7 +96,7 @@ fn class(error: &Error) -> String {
         Error::Transient { message, .. } if message.contains("broke off") => "broke off",
         Error::Transient { .. } => "busy",
         Error::Protocol { .. } => "no protocol",
-        Error::Beyond(_) | Error::Config(_) => panic!("{error}"),
+        Error::Beyond { .. } | Error::Config(_) => panic!("{error}"),
     };
     class.to_owned()
 }

@@ -208,7 +208,7 @@ fn class(error: &Error) -> String {
         Error::Refused { status, .. } => format!("refused ({status})"),
         Error::Transient { .. } => "busy".to_owned(),
         Error::Protocol { .. } => "no protocol".to_owned(),
-        Error::Beyond(_) | Error::Config(_) => panic!("{error}"),
+        Error::Beyond { .. } | Error::Config(_) => panic!("{error}"),
     }
 }
 
