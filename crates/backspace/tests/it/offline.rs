@@ -63,6 +63,13 @@ async fn each_job_does_what_it_says_and_nothing_else() {
         delivers("Append 'the end' to calc.sh", "calc.sh").await,
         "add() {\n  echo $(($1 - $2))\n}\nthe end"
     );
+    assert_eq!(
+        delivers("Create notes/a.md with the following content: \"hello\"", "notes/a.md").await,
+        "hello"
+    );
+    assert_eq!(delivers("Add \"one more\" to the README", "README.md").await, "# calc\none more");
+    let changed = delivers("In calc.sh, change \"$1 - $2\" to \"$1 + $2\"", "calc.sh").await;
+    assert_eq!(changed, "add() {\n  echo $(($1 + $2))\n}");
     let replaced = delivers("Replace \"$1 - $2\" with \"$1 + $2\" in calc.sh", "calc.sh").await;
     assert_eq!(replaced, "add() {\n  echo $(($1 + $2))\n}");
     for asked in [
@@ -82,6 +89,9 @@ async fn what_it_cannot_do_opens_nothing() {
         "{unknown}"
     );
     for (prompt, why) in [
+        ("Create README.md with the text \"x\"", "the file exists"),
+        ("Add \"x\" to nothing.md", "the repository has no file nothing.md"),
+        ("In calc.sh, replace \"$1\" with \"$1\"", "Nothing was done"),
         ("Add a file README.md with the text \"x\"", "the file exists"),
         ("Add a LICENSE file with the MIT licence", "the licence MIT names its holder"),
         ("Append \"x\" to nothing.txt", "the repository has no file nothing.txt"),

@@ -21,7 +21,7 @@ pub(super) fn job(task: &str) -> Result<Job, Trouble> {
     job.or_else(|| section(reader())).ok_or(Trouble::Unknown)
 }
 
-/// `Add a file PATH with the text "TEXT"`
+/// `Add a file PATH with the text "TEXT"`, `Create NOTES.md with the following content: "TEXT"`
 fn create(mut reader: Reader<'_>) -> Option<Job> {
     reader.one_of(&["add", "create", "make", "write"])?;
     reader.skip(&["a", "the", "new"]);
@@ -32,39 +32,46 @@ fn create(mut reader: Reader<'_>) -> Option<Job> {
         }
         None => {
             let path = reader.path()?;
-            reader.one_of(&["file"])?;
-            path
+            let is_file = reader.one_of(&["file"]).is_some() || has_ending(&path);
+            is_file.then_some(path)?
         }
     };
-    match reader.one_of(&["with", "containing", "saying"])? {
-        "with" => {
-            reader.skip(&["the"]);
-            reader.one_of(&["text", "content", "contents", "line"])?;
-        }
-        _ => reader.skip(&["the", "text", "line"]),
-    }
-    let text = lines(reader.quoted()?);
+    let text = lines(reader.given()?);
     reader.end(Job::Create { path, text })
 }
 
-/// `Append "TEXT" to PATH`
+/// `Append "TEXT" to PATH`, `Add the line "TEXT" at the end of PATH`, `Add "TEXT" to README.md`
 fn append(mut reader: Reader<'_>) -> Option<Job> {
-    match reader.one_of(&["append", "add"])? {
-        "append" => reader.skip(&["a", "the", "text", "line"]),
-        _ => {
-            reader.skip(&["a", "the"]);
-            reader.one_of(&["line", "text"])?;
+    let says_how = match reader.one_of(&["append", "add"])? {
+        "append" => {
+            reader.skip(&["a", "the", "following"]);
+            reader.skip(&TEXT);
+            true
         }
-    }
+        _ if reader.is_before_quote() => false,
+        _ => {
+            reader.skip(&["a", "the", "following"]);
+            reader.one_of(&["line", "text"]).is_some().then_some(true)?
+        }
+    };
     let text = lines(reader.quoted()?);
-    reader.one_of(&["to"])?;
-    reader.skip(&["the", "end", "of", "file"]);
-    let path = reader.path()?;
+    let joint = reader.one_of(&["to", "at"])?;
+    let says_where = ["end", "bottom"].iter().any(|end| reader.all_of(&["the", end, "of"]).is_some());
+    let path = reader.file()?;
+    let is_clear = match joint {
+        "at" => says_where,
+        _ => says_how || says_where || is_of_lines(&path),
+    };
+    is_clear.then_some(())?;
     reader.end(Job::Append { path, text })
 }
 
-/// `Replace "OLD" with "NEW" in PATH`
+/// `Replace "OLD" with "NEW" in PATH`, `In PATH, replace "OLD" with "NEW"`
 fn replace(mut reader: Reader<'_>) -> Option<Job> {
+    let named = match reader.one_of(&["in"]) {
+        Some(_) => Some(reader.file()?),
+        None => None,
+    };
     let joint: &[&str] = match reader.one_of(&["replace", "change"])? {
         "replace" => &["with", "by"],
         _ => &["to", "into"],
@@ -74,32 +81,71 @@ fn replace(mut reader: Reader<'_>) -> Option<Job> {
     reader.one_of(joint)?;
     reader.skip(&["the", "text"]);
     let new = reader.quoted()?.to_owned();
-    reader.one_of(&["in"])?;
-    reader.skip(&["the", "file"]);
-    let path = reader.path()?;
+    let path = match named {
+        Some(path) => path,
+        None => {
+            reader.one_of(&["in"])?;
+            reader.file()?
+        }
+    };
     reader.end(Job::Replace { path, old, new })
 }
 
-/// `Add a section "TITLE" to README.md with the text "TEXT"`
+/// `Add a section "TITLE" to README.md with the text "TEXT"`, `Add a "TITLE" section to the README …`
 fn section(mut reader: Reader<'_>) -> Option<Job> {
     reader.one_of(&["add"])?;
     reader.skip(&["a", "the", "new"]);
-    reader.one_of(&["section"])?;
-    let title = reader.quoted()?.trim().to_owned();
-    reader.one_of(&["to"])?;
-    reader.skip(&["the", "file"]);
-    let path = match reader.one_of(&["readme"]) {
-        Some(_) => "README.md".to_owned(),
-        None => reader.path()?,
+    let title = match reader.one_of(&["section"]) {
+        Some(_) => {
+            reader.skip(&["named", "called", "titled"]);
+            reader.quoted()?
+        }
+        None => {
+            let title = reader.quoted()?;
+            reader.one_of(&["section"])?;
+            title
+        }
     };
-    reader.one_of(&["with"])?;
-    reader.skip(&["the", "text"]);
-    let text = lines(reader.quoted()?);
+    let title = title.trim().to_owned();
+    reader.one_of(&["to"])?;
+    let path = match reader.one_of(&["readme"]) {
+        Some(_) => README.to_owned(),
+        None => reader.file()?,
+    };
+    let text = match reader.given() {
+        Some(text) => lines(text),
+        None => {
+            reader.one_of(&["with"])?;
+            lines(reader.quoted()?)
+        }
+    };
     let is_markdown = [".md", ".markdown"].iter().any(|end| path.to_lowercase().ends_with(end));
     if !is_markdown || title.is_empty() || title.contains('\n') {
         return None;
     }
     reader.end(Job::Section { path, title, text })
+}
+
+/// What the text of a file or of a line is called.
+const TEXT: [&str; 4] = ["text", "content", "contents", "line"];
+/// What is meant by `the README`.
+const README: &str = "README.md";
+/// Ends of names of files that are lines of text: what is added to one goes to its end. Elsewhere it could go anywhere, as
+/// the name of a package in `package.json`.
+const LINES: [&str; 5] = [".md", ".markdown", ".txt", ".rst", "ignore"];
+
+fn is_of_lines(path: &str) -> bool {
+    LINES.iter().any(|end| path.to_lowercase().ends_with(end))
+}
+
+/// Whether `path` is called as files are, and other things are not: `NOTES.md`, `.gitignore`; no `tests`, no `v1.2`.
+fn has_ending(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_ending = |end: &str| {
+        end.starts_with(|c: char| c.is_ascii_alphabetic())
+            && end.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    name.rsplit_once('.').is_some_and(|(_, end)| is_ending(end))
 }
 
 /// The two ways to write it.
@@ -112,7 +158,7 @@ fn licence(mut reader: Reader<'_>) -> Option<Result<Licence, String>> {
     let id = licence_id(&mut reader)?;
     reader.skip(&["text", "file"]);
     // `to this repository` names nobody.
-    let mut further = Reader { tokens: reader.tokens };
+    let mut further = reader;
     if further.one_of(&["to", "in", "for"]).is_some() && repository(&mut further).is_some() {
         reader = further;
     }
@@ -231,6 +277,7 @@ fn closing(text: &str, close: char) -> Option<usize> {
 }
 
 /// Reads tokens from the front.
+#[derive(Clone, Copy)]
 struct Reader<'t> {
     tokens: &'t [Token<'t>],
 }
@@ -249,6 +296,18 @@ impl<'t> Reader<'t> {
         while self.one_of(words).is_some() {}
     }
 
+    /// Passes over these words in this order, or over none of them.
+    fn all_of(&mut self, words: &[&str]) -> Option<()> {
+        let mut further = *self;
+        words.iter().try_for_each(|word| further.one_of(&[word]).map(drop))?;
+        *self = further;
+        Some(())
+    }
+
+    fn is_before_quote(&self) -> bool {
+        matches!(self.tokens.first(), Some(Token::Quoted(_)))
+    }
+
     fn word(&mut self) -> Option<&'t str> {
         let Some((Token::Word(word), rest)) = self.tokens.split_first() else { return None };
         self.tokens = rest;
@@ -259,6 +318,39 @@ impl<'t> Reader<'t> {
         let Some((Token::Quoted(text), rest)) = self.tokens.split_first() else { return None };
         self.tokens = rest;
         Some(text)
+    }
+
+    /// The text that is given: `with the text "…"`, `with the following content: "…"`, `containing "…"`.
+    fn given(&mut self) -> Option<&'t str> {
+        let mut further = *self;
+        match further.one_of(&["with", "containing", "saying"])? {
+            "with" => {
+                further.skip(&["the", "this", "following"]);
+                further.one_of(&TEXT)?;
+            }
+            _ => {
+                further.skip(&["the", "this", "following"]);
+                further.skip(&TEXT);
+            }
+        }
+        let text = further.quoted()?;
+        *self = further;
+        Some(text)
+    }
+
+    /// A file that is there: `NOTES.md`, `the file NOTES.md`, `the NOTES.md file`, `the README`.
+    fn file(&mut self) -> Option<String> {
+        if self.all_of(&["the", "readme"]).is_some() {
+            self.skip(&["file"]);
+            return Some(README.to_owned());
+        }
+        self.skip(&["the"]);
+        if self.one_of(&["file"]).is_some() {
+            return self.path();
+        }
+        let path = self.path()?;
+        self.skip(&["file"]);
+        Some(path)
     }
 
     /// A file of the repository, with or without quotes.

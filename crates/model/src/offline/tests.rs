@@ -38,6 +38,24 @@ fn jobs_are_understood_in_the_words_that_people_use() {
         ("Change the text 'colour' into 'color' in the file x", replace("x", "colour", "color")),
         ("Add a section \"Usage\" to README.md with the text \"make run\"", section("Usage")),
         ("Add a new section \"How to\" to the README with \"make run\".", section("How to")),
+        ("Create NOTES.md with the text \"hello\"", create("NOTES.md", "hello\n")),
+        ("Create `docs/NOTES.md` with the following content: \"hello\"", create("docs/NOTES.md", "hello\n")),
+        ("Add a file NOTES with this content:\n```\nhello\n```", create("NOTES", "hello\n")),
+        ("Write .gitignore containing the following text: `target`", create(".gitignore", "target\n")),
+        ("Add \"one more\" to README.md", append("README.md", "one more\n")),
+        ("Add \"target\" to .gitignore", append(".gitignore", "target\n")),
+        ("Append the line \"one more\" to the README", append("README.md", "one more\n")),
+        ("Append \"one more\" to README", append("README", "one more\n")),
+        ("Append \"one more\" at the end of README.md", append("README.md", "one more\n")),
+        ("Add \"one more\" at the bottom of the src/a.rs file.", append("src/a.rs", "one more\n")),
+        ("In src/a.py, replace \"hi\" with \"ho\"", replace("src/a.py", "hi", "ho")),
+        ("In the README, change 'hi' to 'ho'", replace("README.md", "hi", "ho")),
+        ("Replace \"hi\" with \"ho\" in the file README", replace("README", "hi", "ho")),
+        ("Add a \"Usage\" section to README.md with the text \"make run\"", section("Usage")),
+        (
+            "Add a section called \"Usage\" to the README.md file with the following text: \"make run\"",
+            section("Usage"),
+        ),
     ] {
         assert_eq!(job(task), Ok(expected), "{task:?}");
     }
@@ -67,6 +85,31 @@ fn what_is_more_than_a_job_or_leads_out_of_the_repository_is_not_understood() {
         "Do not replace \"a\" with \"b\" in x",
         "Add a section \"Usage\" to main.rs with the text \"x\"",
         "Add a section \"Usage\" to README.md",
+        "Create a test with the text \"hello\"",
+        "Create \"hello\" with the text \"x\"",
+        "Add version v1.2 with the text \"x\"",
+        "Add v1.2 with the text \"x\"",
+        "Create NOTES.md with \"hello\"",
+        "Create NOTES.md and TODO.md with the text \"hello\"",
+        "Create NOTES.md with the text \"hello\" and the text \"x\"",
+        "Add \"lodash\" to package.json",
+        "Add \"serde\" to the dependencies",
+        "Add \"x\" to the list in README.md",
+        "Add a \"Usage\" to README.md",
+        "Add \"x\" at README.md",
+        "Add \"x\" at the beginning of README.md",
+        "Add \"x\" to README.md and NOTES.md",
+        "Append \"x\" to README.md, then replace \"a\" with \"b\" in x",
+        "In x and y, replace \"a\" with \"b\"",
+        "In x, replace \"a\" with \"b\" in y",
+        "In x, do not replace \"a\" with \"b\"",
+        "In x, replace \"a\" with \"b\" and \"c\" with \"d\"",
+        "Add a \"Usage\" section to README.md",
+        "Add a \"Usage\" section and a \"Build\" section to README.md with the text \"x\"",
+        "Add a \"Usage\" section to main.rs with the text \"x\"",
+        "Do not create NOTES.md with the text \"hello\"",
+        "Create ../x.md with the text \"hello\"",
+        "In .git/config, replace \"a\" with \"b\"",
     ] {
         assert_eq!(job(task), Err(Trouble::Unknown), "{task:?}");
     }
@@ -144,6 +187,51 @@ fn text() -> impl Strategy<Value = String> {
     text.prop_filter("a text", |text| !text.trim().is_empty())
 }
 
+/// Whatever job a task is read as, its file is one of the repository's.
+fn is_inside(task: &str) -> Result<(), TestCaseError> {
+    let path = match job(task) {
+        Ok(
+            Job::Create { path, .. }
+            | Job::Append { path, .. }
+            | Job::Replace { path, .. }
+            | Job::Section { path, .. },
+        ) => path,
+        Ok(Job::Licence(_)) | Err(_) => return Ok(()),
+    };
+    prop_assert!(!path.starts_with(['/', '-']) && !path.split('/').any(|part| part == ".."), "{}", task);
+    Ok(())
+}
+
+const WORDS: &[&str] = &[
+    "add",
+    "create",
+    "append",
+    "replace",
+    "in",
+    "a",
+    "the",
+    "file",
+    "readme",
+    "section",
+    "to",
+    "at",
+    "end",
+    "of",
+    "with",
+    "following",
+    "text",
+    "containing",
+    "licence",
+    "mit",
+    "for",
+    "\"x\"",
+    "`../y`",
+    "`a.md`",
+    "/etc/x.md",
+    "-a.md",
+    "b.txt",
+];
+
 proptest! {
     #[test]
     fn a_job_that_is_written_out_is_read_back(path in path(), text in text(), old in "[^\"\\p{Cc}]{0,9}x", new in "[^\"\\p{Cc}]{0,9}y") {
@@ -152,6 +240,13 @@ proptest! {
         prop_assert_eq!(job(&format!("Append {fenced} to `{path}`")), Ok(append(&path, &text)));
         let asked = format!("Replace \"{old}\" with \"{new}\" in `{path}`.");
         prop_assert_eq!(job(&asked), Ok(replace(&path, &old, &new)));
+        let asked = format!("In `{path}`, replace \"{old}\" with \"{new}\"");
+        prop_assert_eq!(job(&asked), Ok(replace(&path, &old, &new)));
+        let asked = format!("Create `{path}.txt` with the following content: {fenced}");
+        prop_assert_eq!(job(&asked), Ok(create(&format!("{path}.txt"), &text)));
+        prop_assert_eq!(job(&format!("Add {fenced} at the end of `{path}`")), Ok(append(&path, &text)));
+        prop_assert_eq!(job(&format!("Add {fenced} to `{path}.md`")), Ok(append(&format!("{path}.md"), &text)));
+        prop_assert_eq!(job(&format!("Add {fenced} to `{path}.json`")), Err(Trouble::Unknown));
     }
 
     #[test]
@@ -159,6 +254,11 @@ proptest! {
         for task in [
             format!("Add a file `{path}` with the text ```\n{text}``` {more}"),
             format!("{more} Append ```\n{text}``` to `{path}`"),
+            format!("Create `{path}.md` with the following content:\n```\n{text}``` {more}"),
+            format!("Add ```\n{text}``` to `{path}.md` {more} x"),
+            format!("In `{path}`, replace \"a\" with \"b\" {more}"),
+            format!("In `{path}` {more} x, replace \"a\" with \"b\""),
+            format!("Add a \"Usage\" section to `{path}.md` with the text ```\n{text}``` {more}"),
         ] {
             // The one word that means nothing.
             prop_assume!(more != "please");
@@ -168,9 +268,12 @@ proptest! {
 
     #[test]
     fn no_task_is_too_odd(task in any::<String>()) {
-        if let Ok(Job::Create { path, .. } | Job::Append { path, .. } | Job::Replace { path, .. }) = job(&task) {
-            prop_assert!(!path.starts_with(['/', '-']) && !path.split('/').any(|part| part == ".."));
-        }
+        is_inside(&task)?;
+    }
+
+    #[test]
+    fn no_task_of_its_own_words_is_too_odd(words in prop::collection::vec(prop::sample::select(WORDS), 1..12)) {
+        is_inside(&words.join(" "))?;
     }
 }
 
