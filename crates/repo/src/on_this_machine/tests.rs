@@ -1,0 +1,108 @@
+//! Repositories that lead elsewhere, beside what git makes of them.
+
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use super::*;
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let arguments = [&["-c", "user.name=x", "-c", "user.email=x"], arguments].concat();
+    let done = Command::new("git").args(arguments).current_dir(folder).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A folder without links in its path, and an empty repository in it.
+fn world() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().canonicalize().unwrap();
+    git(&place, &["init", "-q", "a"]);
+    (folder, place)
+}
+
+fn reached(folder: &Path) -> Vec<PathBuf> {
+    let mut reached = reached_from(folder).unwrap();
+    reached.retain(|path| path.is_dir());
+    reached.sort();
+    reached.dedup();
+    reached
+}
+
+#[test]
+fn what_is_reached_is_what_git_uses() {
+    let (_folder, place) = world();
+    let at = |names: &[&str]| names.iter().map(|name| place.join(name)).collect::<Vec<_>>();
+    let alone = at(&["a/.git", "a/.git/objects", "a/.git/refs"]);
+    assert_eq!(reached(&place.join("a")), alone);
+    // The folder itself may be named, or be one without a work tree.
+    assert_eq!(reached(&place.join("a/.git")), alone);
+    git(&place.join("a"), &["commit", "-q", "--allow-empty", "-m", "x"]);
+    git(&place.join("a"), &["worktree", "add", "-q", "../w"]);
+    let worktree = [alone, at(&["a/.git/worktrees/w"])].concat();
+    assert_eq!(reached(&place.join("w")), worktree);
+    git(&place, &["clone", "-q", "--shared", "--bare", "a", "b.git"]);
+    git(&place, &["clone", "-q", "--shared", "b.git", "c"]);
+    let borrowing = at(&["a/.git/objects", "b.git/objects", "c/.git", "c/.git/objects", "c/.git/refs"]);
+    assert_eq!(reached(&place.join("c")), borrowing);
+}
+
+#[test]
+fn files_that_are_links_count_by_what_they_lead_to() {
+    let (_folder, place) = world();
+    let private = place.join("private");
+    fs::write(&private, "canary\n").unwrap();
+    for name in ["packed-refs", "shallow", "info/grafts", "objects/info/alternates"] {
+        let link = place.join("a/.git").join(name);
+        symlink(&private, &link).unwrap();
+        assert!(reached_from(&place.join("a")).unwrap().contains(&private), "{name}");
+        fs::remove_file(link).unwrap();
+    }
+    assert!(!reached_from(&place.join("a")).unwrap().contains(&private));
+}
+
+#[test]
+fn what_cannot_be_followed_to_its_end_is_no_repository() {
+    let (_folder, place) = world();
+    let alternates = place.join("a/.git/objects/info/alternates");
+    let refused = || reached_from(&place.join("a")).unwrap_err().to_string();
+    fs::write(&alternates, "\"quoted\\n\"\n").unwrap();
+    assert!(refused().contains("quoted"), "{}", refused());
+    fs::write(&alternates, "x".repeat(100_000)).unwrap();
+    assert!(refused().contains("too long"), "{}", refused());
+    fs::remove_file(&alternates).unwrap();
+    assert!(Command::new("mkfifo").arg(&alternates).status().unwrap().success());
+    assert!(refused().contains("is none"), "{}", refused());
+    fs::remove_file(&alternates).unwrap();
+    // Each borrows from the next one.
+    for number in 0..100 {
+        let store = place.join(format!("s{number}/info"));
+        fs::create_dir_all(&store).unwrap();
+        fs::write(store.join("alternates"), format!("../s{}\n", number + 1)).unwrap();
+    }
+    fs::write(&alternates, format!("{}\n", place.join("s0").display())).unwrap();
+    assert!(refused().contains("too many"), "{}", refused());
+    fs::write(&alternates, "# nothing\n\n/nowhere\n").unwrap();
+    assert!(reached_from(&place.join("a")).is_ok());
+    fs::remove_file(place.join("a/.git/HEAD")).unwrap();
+    assert_eq!(refused(), "there is no git repository");
+}
+
+#[test]
+fn a_push_is_refused_wherever_a_link_would_lead_it() {
+    for link in
+        ["refs/heads/x/y", "refs/heads/x", "refs/heads", "refs", "logs/refs/heads/x", "logs", "objects/pack"]
+    {
+        let (_folder, place) = world();
+        let dot_git = place.join("a/.git");
+        assert!(refuse_links(&place.join("a"), "refs/heads/x/y").is_ok());
+        let target = place.join("target");
+        let link = dot_git.join(link);
+        if link.exists() {
+            fs::rename(&link, &target).unwrap();
+        } else {
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+        }
+        symlink(&target, &link).unwrap();
+        let refused = refuse_links(&place.join("a"), "refs/heads/x/y").unwrap_err().to_string();
+        assert!(refused.contains(&*link.to_string_lossy()), "{refused}");
+    }
+}
