@@ -76,10 +76,12 @@ fn replace(mut reader: Reader<'_>) -> Option<Job> {
         "replace" => &["with", "by"],
         _ => &["to", "into"],
     };
-    reader.skip(&["every", "all", "the", "text"]);
+    reader.skip(&["every", "all", "the", "occurrence", "occurrences", "of"]);
+    reader.skip(&ANYWHERE);
     let old = reader.quoted()?.to_owned();
     reader.one_of(joint)?;
-    reader.skip(&["the", "text"]);
+    reader.skip(&["the"]);
+    reader.skip(&ANYWHERE);
     let new = reader.quoted()?.to_owned();
     let path = match named {
         Some(path) => path,
@@ -128,6 +130,8 @@ fn section(mut reader: Reader<'_>) -> Option<Job> {
 
 /// What the text of a file or of a line is called.
 const TEXT: [&str; 4] = ["text", "content", "contents", "line"];
+/// What a text is called that may stand anywhere in a file: a word is none within another one, nor is a line.
+const ANYWHERE: [&str; 2] = ["text", "string"];
 /// What is meant by `the README`.
 const README: &str = "README.md";
 /// Ends of names of files that are lines of text: what is added to one goes to its end. Elsewhere it could go anywhere, as
