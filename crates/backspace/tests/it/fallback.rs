@@ -95,6 +95,21 @@ async fn another_provider_goes_on_in_the_middle_and_everything_names_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_only_thinks_is_told_to_go_on_and_kept() {
+    let thought = |stop: &str| {
+        let thinking = json!({ "type": "thinking", "thinking": "Where to begin?", "signature": "c2ln" });
+        json!({ "content": [thinking], "stop": stop })
+    };
+    let fakes =
+        Fakes::start([thought("end_turn"), thought("max_tokens"), calls([the_fix()]), calls([finish()])])
+            .await;
+    let world = World::local(fakes.bent()).await;
+    let entries = world.run(json!({})).await;
+    assert!(page(&entries).contains("Made by backspace with `claude-opus-5-5` (anthropic), session"));
+    assert_eq!(fakes.asked(), vec![("/v1/messages".to_owned(), 200); 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_named_is_asked_first_and_left_at_once_when_its_key_is_refused() {
     let fakes = Fakes::start(replies()).await;
     let world = World::local(fakes.bent()).await;

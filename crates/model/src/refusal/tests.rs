@@ -100,6 +100,11 @@ fn what_only_the_operator_can_mend_has_a_class_of_its_own() {
             r#"{"error":{"message":"Budget has been exceeded! Current cost: 10.51, Max budget: 10.0","type":"budget_exceeded","code":"429"}}"#,
         ),
         (400, r#"{"error":{"message":"Budget has been exceeded! Team=99c7","type":null,"code":"400"}}"#),
+        (
+            429,
+            r#"{"error":"you (u) have reached your weekly usage limit, upgrade for higher limits: https://…"}"#,
+        ),
+        (429, r#"{"error":"you've reached your hourly usage limit, please wait or upgrade to continue"}"#),
         (403, r#"{"error":{"message":"Key limit exceeded (total limit). Manage it at …","code":403}}"#),
         (403, r#"{"error":{"message":"Your account is not active","type":"exceeded_current_quota_error"}}"#),
         (

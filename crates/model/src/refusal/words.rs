@@ -13,7 +13,7 @@ pub(super) const QUOTA_WORDS: [&str; 6] = [
     "exceeded_current_quota_error",
 ];
 /// The same in sentences: some vendors give them no type of their own.
-pub(super) const QUOTA_PHRASES: [&str; 6] = [
+pub(super) const QUOTA_PHRASES: [&str; 8] = [
     // Anthropic.
     "credit balance is too low",
     "reached your specified api usage limits",
@@ -21,6 +21,9 @@ pub(super) const QUOTA_PHRASES: [&str; 6] = [
     "key limit exceeded",
     // LiteLLM under other types (litellm#14144).
     "budget has been exceeded",
+    // Ollama's cloud, by the hour and by the week (continue#11444, #10579).
+    "usage limit, upgrade for higher limits",
+    "usage limit, please wait or upgrade",
     // xAI (continue#10373).
     "used all available credits or reached its monthly spending limit",
     // Google, of a model that is not for who does not pay (inspect_ai#5526). Its other quotas fill up again.
