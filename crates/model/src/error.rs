@@ -103,7 +103,7 @@ const HOLDS: [&str; 20] = [
     "maximum context length: ",
     "too large for model with ",
     "configured limit of ",
-    // vLLM since 0.16, of the request and of its longest reply; where pictures count; SGLang.
+    // vLLM 0.17, of the request and of its longest reply; where pictures count; SGLang.
     "context length is only ",
     "max_total_tokens=",
     "maximum model length of ",

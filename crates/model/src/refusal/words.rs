@@ -45,7 +45,7 @@ pub(super) const CONTEXT_PHRASES: [&str; 26] = [
     "exceeds the context window",
     "exceed the configured limit",
     "request too large for",
-    // vLLM since 0.16 (its `renderers/params.py`), of the request and of its longest reply; where pictures count.
+    // vLLM 0.17 (its `renderers/params.py`), of the request and of its longest reply; where pictures count.
     "context length is only",
     "please request fewer output tokens",
     "longer than the maximum model length",
