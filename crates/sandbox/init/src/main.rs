@@ -5,6 +5,7 @@ mod command;
 mod environment;
 mod fence;
 mod filters;
+mod home;
 mod identity;
 mod open_files;
 mod output;
@@ -13,7 +14,7 @@ mod tree;
 mod trees;
 mod watch;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -71,7 +72,7 @@ fn answer_all(channel: fn() -> io::Result<(File, File)>, identity: io::Result<()
     }
     let Begin { limits, environment, home, relays, filters, lifetime_ms } = begin;
     take_limits(limits.processes_max)?;
-    lay_home(&home)?;
+    home::lay(Path::new(HOME), &home)?;
     // Before any thread is started: fence and filters hold for the calling one and what comes after it.
     let fence = fence::set();
     filters::load(&filters)?;
@@ -125,16 +126,6 @@ fn take_limits(processes_max: u64) -> io::Result<()> {
         let bound =
             rustix::process::getrlimit(resource).maximum.map_or(wanted, |maximum| maximum.min(wanted));
         rustix::process::setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) })?;
-    }
-    Ok(())
-}
-
-/// Before any command: nothing can stand in the way yet.
-fn lay_home(files: &[(String, Vec<u8>)]) -> io::Result<()> {
-    for (path, content) in files {
-        let path = Path::new(HOME).join(path);
-        path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        fs::write(path, content)?;
     }
     Ok(())
 }

@@ -42,6 +42,17 @@ struct Item {
     what: What,
 }
 
+impl Item {
+    /// Whether it stands at `path` or below, or is no folder where one is on the way to it.
+    fn is_in_the_way_of(&self, path: &[u8]) -> bool {
+        let is_below = |path: &[u8], folder: &[u8]| {
+            path.strip_prefix(folder).is_some_and(|rest| rest.first() == Some(&b'/'))
+        };
+        let is_folder = matches!(self.what, What::Folder { .. });
+        self.path == path || is_below(&self.path, path) || (!is_folder && is_below(path, &self.path))
+    }
+}
+
 /// What stands somewhere.
 #[derive(Debug)]
 pub(crate) enum What {
@@ -88,9 +99,25 @@ impl Pack {
         Self { layers, items: Vec::new(), next: 0, open: None, names: HashMap::new(), bytes: 0 }
     }
 
-    /// Leaves out what stands at these paths: something else will.
+    /// Leaves out what stands at these paths or in their way: something else will. What has another name keeps that.
     pub fn leave_out(&mut self, paths: &[&[u8]]) {
-        self.items.retain(|item| !paths.contains(&item.path.as_slice()));
+        let (left_out, kept) = std::mem::take(&mut self.items)
+            .into_iter()
+            .partition(|item: &Item| paths.iter().any(|path| item.is_in_the_way_of(path)));
+        self.items = kept;
+        for Item { path, what } in left_out {
+            self.pass_on(&path, what);
+        }
+    }
+
+    /// Gives `what` to the next one of its names, when it had `path` first.
+    fn pass_on(&mut self, path: &[u8], what: What) {
+        let mut names =
+            self.items.iter_mut().filter(|it| matches!(&it.what, What::Link { to } if to == path));
+        let Some(first) = names.next() else { return };
+        first.what = what;
+        let first = first.path.clone();
+        names.for_each(|other| other.what = What::Link { to: first.clone() });
     }
 
     /// How many files, links and folders there are.
@@ -246,4 +273,44 @@ fn next_of(file: &mut File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(PIECE_BYTES_MAX as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is laid of a folder with two files of several names, a link and folders, without what stands at `paths`.
+    fn without(paths: &[&str]) -> Vec<String> {
+        let place = tempfile::tempdir().unwrap();
+        let at = |path: &str| place.path().join(path);
+        std::fs::create_dir_all(at("a/b/c")).unwrap();
+        std::fs::write(at("a/b/c/d"), "x").unwrap();
+        std::fs::write(at("f1"), "content").unwrap();
+        ["f2", "f3"].iter().for_each(|name| std::fs::hard_link(at("f1"), at(name)).unwrap());
+        std::os::unix::fs::symlink("a", at("link")).unwrap();
+        let mut pack = list(&[place.path().to_owned()]).unwrap();
+        pack.leave_out(&paths.iter().map(|path| path.as_bytes()).collect::<Vec<_>>());
+        let told = |piece| match piece {
+            Piece::Folder { path, .. } => format!("{}/", path.escape_ascii()),
+            Piece::Symlink { path, target, .. } => {
+                format!("{} -> {}", path.escape_ascii(), target.escape_ascii())
+            }
+            Piece::File { path, bytes, .. } => format!("{}: {}", path.escape_ascii(), bytes.escape_ascii()),
+            Piece::Link { path, to } => format!("{} = {}", path.escape_ascii(), to.escape_ascii()),
+            Piece::More { .. } => "more".to_owned(),
+        };
+        pack.load().unwrap().into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn what_is_left_out_takes_what_is_in_the_way_along_and_no_content_of_another_name() {
+        let folders = ["a/", "a/b/", "a/b/c/", "a/b/c/d: x"];
+        let files = ["f1: content", "f2 = f1", "f3 = f1", "link -> a"];
+        assert_eq!(without(&[]), [&folders[..], &files].concat());
+        assert_eq!(without(&["a/b"]), [&folders[..1], &files].concat());
+        assert_eq!(without(&["a/b/x", "a/bc", "lin"]), [&folders[..], &files].concat());
+        assert_eq!(without(&["link/x/y"]), [&folders[..], &files[..3]].concat());
+        assert_eq!(without(&["a", "f1"]), ["f2: content", "f3 = f2", "link -> a"]);
+        assert_eq!(without(&["a", "f1/x", "f2", "link"]), ["f3: content"]);
+    }
 }

@@ -36,7 +36,7 @@ const LOADS_MAX: usize = 2;
 /// Sends `packs` as the work tree and the home folder, and `files` into the home folder.
 pub(super) async fn lay(calls: &Calls, packs: [Pack; 2], files: &[HomeFile]) -> Result<(), Error> {
     let [work, mut home] = packs;
-    // One of the policy's takes the place of what setup left there.
+    // The policy's take the place of whatever setup left there or in their way.
     home.leave_out(&files.iter().map(|file| file.path.as_bytes()).collect::<Vec<_>>());
     lay_one(calls, Place::Work, work).await?;
     lay_one(calls, Place::Home, home).await?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use sandbox::{Allowance, Error, Exported, Tree};
+use sandbox::{Allowance, Error, Exported, HomeFile, Tree};
 
 use crate::ends::{marker, processes_with};
 use crate::world::{Kind, Open, World, kind};
@@ -250,4 +250,28 @@ async fn what_was_shut_is_exported_all_the_same_the_work_tree_itself_too() {
     assert_eq!((exported.entries, exported.bytes), (2, 4));
     assert_eq!(fs::read_to_string(folder.join("work/new")).unwrap(), "x\n");
     assert_eq!(fs::read_to_string(folder.join("home/y")).unwrap(), "y\n");
+}
+
+#[tokio::test]
+async fn the_policys_files_are_laid_whatever_was_left_at_their_places() {
+    let file =
+        |path: &str, content: &str| HomeFile { path: path.to_owned(), content: content.as_bytes().to_vec() };
+    for left in [
+        "ln -s /work/README ~/.npmrc; ln -s /work/src ~/.config; echo first > ~/other",
+        "mkdir -p ~/.config; ln -s /work/new ~/.npmrc; ln -s /work/src ~/.config/pip; echo first > ~/other",
+        "mkdir -p ~/.npmrc/x ~/.config/pip/pip.conf/x; ln -s /work ~/.npmrc/x/link; echo first > ~/other",
+        "echo left > ~/.config; echo first > ~/.npmrc; ln ~/.npmrc ~/other; ln ~/other ~/third",
+    ] {
+        let mut world = World::new();
+        let Some((folder, _)) = exported(&world, left).await else { return };
+        world.policy.home = vec![file(".npmrc", "a=b\n"), file(".config/pip/pip.conf", "[global]\n")];
+        let sandbox = over(&world, &folder).await;
+        let look =
+            "cd; find .npmrc .config -type f | sort; cat .npmrc .config/pip/pip.conf other; cat /work/README
+                    ls /work/src";
+        let expected = ".config/pip/pip.conf\n.npmrc\na=b\n[global]\nfirst\nhello\na\nb\ndeep\n";
+        assert_eq!(sandbox.ok(look).await, expected, "{left}");
+        assert_eq!(sandbox.changes().await, BTreeMap::new(), "{left}");
+        sandbox.close().await;
+    }
 }
