@@ -1,5 +1,7 @@
 //! The writings in which a secret may turn up.
 
+mod texts;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
@@ -49,47 +51,13 @@ impl Forms {
         let mut encoded: Vec<String> =
             hex_forms(secret.as_bytes()).into_iter().chain(base64_forms(secret.as_bytes())).collect();
         encoded.retain(|form| is_secret(form));
-        self.all.extend(texts(secret).into_iter().filter(|form| is_secret(form)));
+        self.all.extend(texts::of(secret).into_iter().filter(|form| is_secret(form)));
         self.all.extend(encoded.iter().cloned());
         self.spread.append(&mut encoded);
         if secret.len() >= LINE_BYTES_MIN && !secret.contains(char::is_whitespace) {
             self.spread.push(secret.to_owned());
         }
     }
-}
-
-/// `secret` as it stands in texts.
-fn texts(secret: &str) -> Vec<String> {
-    let json = |text: &str| serde_json::Value::from(text).to_string().trim_matches('"').to_owned();
-    let escaped = json(secret);
-    let mut forms = vec![
-        secret.to_owned(),
-        // JSON in JSON, and with the escape of a slash that some writers use.
-        json(&escaped),
-        escaped.replace('/', "\\/"),
-        escaped,
-        url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
-    ];
-    forms.extend(percent_forms(secret.as_bytes()));
-    forms
-}
-
-/// Percent-encoded as RFC 3986 has it, in both cases of its digits.
-fn percent_forms(secret: &[u8]) -> [String; 2] {
-    let encoded = |upper: bool| {
-        let mut text = String::new();
-        for byte in secret {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    text.push(char::from(*byte));
-                }
-                _ if upper => text.push_str(&format!("%{byte:02X}")),
-                _ => text.push_str(&format!("%{byte:02x}")),
-            }
-        }
-        text
-    };
-    [encoded(true), encoded(false)]
 }
 
 fn hex_forms(secret: &[u8]) -> [String; 2] {

@@ -34,6 +34,31 @@ fn every_form_of_a_secret_goes() {
     assert!(matches!(redactor.redact("nothing here"), Cow::Borrowed(_)));
 }
 
+/// Written by Python 3.11, Node.js 20, bash 5.2, Go's `encoding/json` and `html`; what is no secret to begin with stays.
+#[test]
+fn a_secret_goes_as_common_tools_write_it() {
+    let redactor = Redactor::new(["Zq3x+Lm9/Ab7~Tt5#Hh1_c&val(9)=='<s>\" é"]);
+    for (tool, text) in [
+        ("urllib.parse.quote", "Zq3x%2BLm9/Ab7~Tt5%23Hh1_c%26val%289%29%3D%3D%27%3Cs%3E%22%20%C3%A9"),
+        ("quote(safe='')", "Zq3x%2BLm9%2FAb7~Tt5%23Hh1_c%26val%289%29%3D%3D%27%3Cs%3E%22%20%C3%A9"),
+        ("quote_plus", "Zq3x%2BLm9%2FAb7~Tt5%23Hh1_c%26val%289%29%3D%3D%27%3Cs%3E%22+%C3%A9"),
+        ("encodeURIComponent", "Zq3x%2BLm9%2FAb7~Tt5%23Hh1_c%26val(9)%3D%3D'%3Cs%3E%22%20%C3%A9"),
+        ("encodeURI", "Zq3x+Lm9/Ab7~Tt5#Hh1_c&val(9)=='%3Cs%3E%22%20%C3%A9"),
+        ("html.escape", "Zq3x+Lm9/Ab7~Tt5#Hh1_c&amp;val(9)==&#x27;&lt;s&gt;&quot; é"),
+        ("html.escape(quote=False)", "Zq3x+Lm9/Ab7~Tt5#Hh1_c&amp;val(9)=='&lt;s&gt;\" é"),
+        ("html.EscapeString", "Zq3x+Lm9/Ab7~Tt5#Hh1_c&amp;val(9)==&#39;&lt;s&gt;&#34; é"),
+        ("json.Marshal", r#"Zq3x+Lm9/Ab7~Tt5#Hh1_c\u0026val(9)=='\u003cs\u003e\" é"#),
+        ("json.dumps", r#"Zq3x+Lm9/Ab7~Tt5#Hh1_c&val(9)=='<s>\" \u00e9"#),
+        ("printf %q", r#"Zq3x+Lm9/Ab7~Tt5#Hh1_c\&val\(9\)==\'\<s\>\"\ é"#),
+        ("shlex.quote", r#"'Zq3x+Lm9/Ab7~Tt5#Hh1_c&val(9)=='"'"'<s>" é'"#),
+        ("re.escape", r#"Zq3x\+Lm9/Ab7\~Tt5\#Hh1_c\&val\(9\)=='<s>"\ é"#),
+    ] {
+        let out = redactor.redact(text);
+        assert!(out.contains(MASK) && !out.contains("Zq3x"), "{tool}: {text} became {out}");
+    }
+    assert!(matches!(redactor.redact("Zq3x%2BLm9"), Cow::Borrowed(_)));
+}
+
 #[test]
 fn a_secret_is_found_in_what_is_no_text() {
     let redactor = Redactor::new(["ghp_0123456789"]);
