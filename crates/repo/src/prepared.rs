@@ -26,6 +26,7 @@ use crate::{Error, Repos, at, blocking};
 
 /// The folders within the folder that is being built.
 const TREE: &str = "tree";
+const BESIDE: &str = "beside";
 
 /// A digest of what decides what a prepared tree holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +139,11 @@ impl Vacancy {
     /// Where the tree is to be written. The folder is not there yet.
     pub fn folder(&self) -> PathBuf {
         self.scratch.path().join(TREE)
+    }
+
+    /// A place for what the tree is made of. It is not there yet, and goes once the tree is made and used.
+    pub fn beside(&self) -> PathBuf {
+        self.scratch.path().join(BESIDE)
     }
 
     /// Keeps what was written for later sessions. All prepared trees together may take `bytes_max`: those that were not

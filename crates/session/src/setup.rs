@@ -1,26 +1,22 @@
 //! Decides how a project is set up before the agent works, and what that depends on.
 
 mod known;
+mod shown;
 
-use std::fs;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use events::{SetupOrigin, SetupWish};
-use repo::{BaseTree, NamedFile, PreparedKey, Wanted};
+use repo::{BaseTree, PreparedKey, Wanted};
 use sandbox::Inside;
 
 use crate::repository_config::RepositoryConfig;
 use known::{KNOWN, Known, OTHER_PROGRAMS};
 
-pub(crate) use known::is_dependency_folder;
+pub(crate) use known::{is_dependency_folder, is_free};
+pub(crate) use shown::Shown;
 
-/// Raised when what a prepared tree of the same name holds has changed.
-const FORMAT: &str = "1";
-/// A project with more files of the names that an installation reads is looked at for one commit alone.
-const READ_FILES_MAX: usize = 500;
-/// A longer file of such a name is taken for one that says anything.
-const READ_BYTES_MAX: u64 = 1 << 20;
+/// Raised when what a prepared tree of the same name holds, or how it is made, has changed.
+const FORMAT: &str = "2";
 
 /// How a project is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,21 +120,30 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) inside: &'a Inside,
     /// The environment of commands.
     pub(crate) environment: &'a [(String, String)],
+    /// What of it the repository asks for. A variable can name files to run.
+    pub(crate) asked: &'a [(String, String)],
     /// The hosts that commands may reach: some setups take what they get.
     pub(crate) hosts: Vec<String>,
     /// The branch that the session starts from: whoever may write to another one must not decide what is found here.
     pub(crate) branch: &'a str,
 }
 
+/// Which prepared tree is asked for, and how it is made.
+pub(crate) struct Asked {
+    pub(crate) wanted: Wanted,
+    /// What the recipe is followed over so that other commits may find what it adds; only then they have a name for it.
+    pub(crate) shown: Option<Shown>,
+}
+
 /// What decides what `recipe` adds to `base`.
 ///
 /// # Errors
 /// When the base cannot be read.
-pub(crate) async fn wanted(
+pub(crate) async fn asked(
     recipe: &Recipe,
     base: &BaseTree,
     surroundings: &Surroundings<'_>,
-) -> Result<Wanted, repo::Error> {
+) -> Result<Asked, repo::Error> {
     let mut parts = vec![FORMAT.to_owned(), recipe.commands.len().to_string()];
     parts.extend(recipe.commands.iter().cloned());
     parts.extend(surroundings.inside.identity());
@@ -146,43 +151,12 @@ pub(crate) async fn wanted(
     parts.push("hosts".to_owned());
     parts.extend(surroundings.hosts.iter().cloned());
     let here = PreparedKey::of(parts.iter().map(String::as_str).chain(["commit", base.commit.as_str()]));
-    let elsewhere = read_files(recipe, base).await?.map(|files| {
+    let shown = if surroundings.asked.is_empty() { Shown::to(recipe, base).await? } else { None };
+    let elsewhere = shown.as_ref().map(|shown| {
         parts.extend(["branch".to_owned(), surroundings.branch.to_owned()]);
-        let files = files.iter().flat_map(|file| [file.path.clone(), file.oid.as_str().as_bytes().to_vec()]);
-        PreparedKey::of(parts.into_iter().map(String::into_bytes).chain(files))
+        PreparedKey::of(parts.into_iter().map(String::into_bytes).chain(shown.parts()))
     });
-    Ok(Wanted { here, elsewhere })
-}
-
-/// The files that alone decide what `recipe` adds; nothing when it may read anything.
-async fn read_files(recipe: &Recipe, base: &BaseTree) -> Result<Option<Vec<NamedFile>>, repo::Error> {
-    let find =
-        |command: &String| KNOWN.iter().find(|known| known.command == *command && !known.reads.is_empty());
-    let Some(ways) = recipe.commands.iter().map(find).collect::<Option<Vec<_>>>() else { return Ok(None) };
-    let names: Vec<&str> = ways.iter().flat_map(|known| known.reads).copied().collect();
-    let files = base.named(&names).await?;
-    let Some(root) = base.layers.last() else { return Ok(None) };
-    let reads_more = |file: &NamedFile| {
-        let unless = ways.iter().flat_map(|known| known.unless);
-        !file.is_file
-            || unless.filter(|(name, _)| file.is_named(name)).any(|(_, texts)| says(root, file, texts))
-    };
-    Ok((files.len() <= READ_FILES_MAX && !files.iter().any(reads_more)).then_some(files))
-}
-
-/// Whether a file of the base holds one of `texts`. git has checked it out: no part of its path is a link.
-fn says(root: &Path, file: &NamedFile, texts: &[&str]) -> bool {
-    let path = root.join(std::ffi::OsStr::from_bytes(&file.path));
-    let small = fs::symlink_metadata(&path).is_ok_and(|it| it.is_file() && it.len() <= READ_BYTES_MAX);
-    let Some(content) = small.then(|| fs::read(&path).ok()).flatten() else { return true };
-    let Ok(content) = String::from_utf8(content) else { return true };
-    let lines = format!("\n{content}").to_ascii_lowercase().replace(is_line_break, "\n");
-    texts.iter().any(|text| lines.contains(&text.to_ascii_lowercase()))
-}
-
-/// Whether some tool, Python's among them, begins a line after `c`.
-fn is_line_break(c: char) -> bool {
-    matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+    Ok(Asked { wanted: Wanted { here, elsewhere }, shown })
 }
 
 #[cfg(test)]

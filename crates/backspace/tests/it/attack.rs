@@ -10,6 +10,7 @@ mod injection;
 mod local;
 mod network;
 mod options;
+mod prepared;
 mod proxy;
 mod resources;
 mod secrets;
@@ -74,6 +75,7 @@ pub(crate) const CLASSES: &[&Class] = &[
     &way_out::CLASS,
     &hostile::CLASS,
     &local::CLASS,
+    &prepared::CLASS,
     &injection::CLASS,
     &options::CLASS,
 ];

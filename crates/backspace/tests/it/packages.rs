@@ -14,6 +14,21 @@ fn installed(program: &str) -> Option<PathBuf> {
     found.into_iter().find(|path| path.is_file())
 }
 
+/// npm and node. Nothing when this machine has none for everybody, which where nothing may be skipped is a failure.
+#[expect(clippy::disallowed_methods, reason = "who runs the tests says whether they may be skipped")]
+pub(crate) fn npm() -> Option<(PathBuf, PathBuf)> {
+    let found = installed("npm").zip(installed("node"));
+    if found.is_none() {
+        let required = std::env::var_os("BACKSPACE_REQUIRE_SANDBOX").is_some();
+        assert!(
+            !required,
+            "there is no npm in /usr/bin: `./dev setup` installs it where nothing may be skipped"
+        );
+        println!("SKIPPED, there is no npm in /usr/bin");
+    }
+    found
+}
+
 /// An operator whose npm has a registry with a token, and who has neither pip nor cargo.
 struct Operator {
     home: tempfile::TempDir,
@@ -21,19 +36,9 @@ struct Operator {
 }
 
 impl Operator {
-    /// Nothing when this machine has no npm for everybody, which where nothing may be skipped is a failure.
-    #[expect(clippy::disallowed_methods, reason = "who runs the tests says whether they may be skipped")]
+    /// Nothing when this machine has no npm for everybody.
     async fn new() -> Option<Self> {
-        let (npm, node) = (installed("npm"), installed("node"));
-        let Some((npm, node)) = npm.zip(node) else {
-            let required = std::env::var_os("BACKSPACE_REQUIRE_SANDBOX").is_some();
-            assert!(
-                !required,
-                "there is no npm in /usr/bin: `./dev setup` installs it where nothing may be skipped"
-            );
-            println!("SKIPPED, there is no npm in /usr/bin");
-            return None;
-        };
+        let (npm, node) = npm()?;
         let home = tempfile::tempdir().unwrap();
         let bin = home.path().join("bin");
         std::fs::create_dir(&bin).unwrap();

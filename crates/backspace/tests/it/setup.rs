@@ -305,7 +305,7 @@ async fn what_a_lock_file_suggests_is_not_tried_without_a_way_out() {
     world.commit("requirements.txt", "flask\n");
     let entries = world.run(json!({})).await;
     let [("setup_passed_over", why)] = warnings(&entries)[..] else { panic!("{:?}", warnings(&entries)) };
-    assert!(why.starts_with("requirements.txt suggests `python3 -m venv "), "{why}");
+    assert!(why.starts_with("requirements.txt suggests `python3 -I -m venv "), "{why}");
     assert!(why.ends_with("which needs a way out of the sandbox (BACKSPACE_EGRESS)"), "{why}");
     assert!(ran(&entries).is_empty() && changed(&entries) == ["calc.sh"]);
 }
@@ -322,6 +322,75 @@ async fn programs_that_setup_installed_are_found_by_their_names() {
     let entries = world.run(json!({ "checks": ["tool"] })).await;
     assert_eq!(results(&entries)[0], "of the project /work/.venv\nof the home\ngit\n[exit code 0]");
     assert_eq!(changed(&entries), ["calc.sh"]);
+}
+
+/// Of two commits that have the same requirements, the first hides a module where Python would look for its own, and a
+/// file that no other has. Sessions on the second find what is installed, and nothing of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_known_installer_adds_is_found_over_another_commit() {
+    let sockets = tempfile::tempdir().unwrap();
+    let look = "ls -d .venv/bin/python; cat secret.txt; ls ~";
+    let mut bent = Bent::replies([calls([bash(look), the_fix()]), calls([finish()])]);
+    bent.egress = Some(a_way_out(OpenFor::Setup, sockets.path()).await);
+    let world = World::local(bent).await;
+    world.commit("requirements.txt", "# none yet\n");
+    world.commit("secret.txt", "of the first\n");
+    world.commit("venv.py", "raise SystemExit(1)\n");
+    let first = world.run(json!({})).await;
+    assert_eq!((ran(&first).len(), ran(&first)[0].exit_code), (1, 0), "{}", ran(&first)[0].output);
+    assert_eq!(prepared(&first).unwrap().how, Preparation::Kept);
+    assert!(results(&first)[0].starts_with(".venv/bin/python\nof the first\n"), "{:?}", results(&first));
+    assert_eq!(changed(&first), ["calc.sh"]);
+
+    world.commit("secret.txt", "of the second\n");
+    world.commit("venv.py", "");
+    let second = world.run(json!({})).await;
+    assert_eq!(prepared(&second).unwrap().how, Preparation::Reused(first[0].session));
+    assert_eq!(results(&second)[0], results(&first)[0].replace("the first", "the second"));
+
+    world.commit("requirements.txt", "# none\n");
+    assert_eq!(prepared(&world.run(json!({})).await).unwrap().how, Preparation::Kept);
+    // Nor over a commit that holds something at the place.
+    world.commit(".venv/bin/python", "of the repository\n");
+    let last = world.run(json!({})).await;
+    assert_eq!(ran(&last).len(), 1);
+    assert!(matches!(prepared(&last).unwrap().how, Preparation::Kept | Preparation::ForThisSession));
+}
+
+/// A script whose name is written as no list has it: npm runs it, without the program that it needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setup_that_needs_more_than_it_is_shown_is_made_again_for_this_commit_alone() {
+    if crate::packages::npm().is_none() {
+        return;
+    }
+    let sockets = tempfile::tempdir().unwrap();
+    let mut bent = Bent::replies([calls([bash("cat ~/made; true"), the_fix()]), calls([finish()])]);
+    bent.egress = Some(a_way_out(OpenFor::Setup, sockets.path()).await);
+    let world = World::local(bent).await;
+    let manifest = r#"{"name": "x", "version": "1.0.0", "workspaces": ["p/*"], "scripts": {"dependencies" : "sh own.sh"}}"#;
+    let lock = r#"{"name": "x", "version": "1.0.0", "lockfileVersion": 3, "requires": true, "packages": {
+        "": {"name": "x", "version": "1.0.0", "workspaces": ["p/*"]},
+        "node_modules/q": {"resolved": "p/q", "link": true}, "p/q": {"name": "q", "version": "1.0.0"}}}"#;
+    world.commit("p/q/package.json", r#"{"name": "q", "version": "1.0.0"}"#);
+    world.commit("package.json", manifest);
+    world.commit("package-lock.json", lock);
+    world.commit("own.sh", "echo made > ~/made\n");
+    let entries = world.run(json!({})).await;
+    let codes: Vec<bool> = ran(&entries).iter().map(|ran| ran.exit_code == 0).collect();
+    assert_eq!(codes, [false, true]);
+    let [("setup_again", why)] = warnings(&entries)[..] else { panic!("{:?}", warnings(&entries)) };
+    let told = "with the files alone that decide what is installed, `npm ci` returned 2; setup runs again with all of them, \
+                for this commit alone";
+    assert_eq!(why, told);
+    assert_eq!(
+        (&prepared(&entries).unwrap().how, results(&entries)[0]),
+        (&Preparation::Kept, "made\n[exit code 0]")
+    );
+    let again = world.run(json!({})).await;
+    assert!(matches!(prepared(&again).unwrap().how, Preparation::Reused(_)), "on this commit");
+    world.commit("own.sh", "echo other > ~/made\n");
+    let other = world.run(json!({})).await;
+    assert_eq!((ran(&other).len(), results(&other)[0]), (2, "other\n[exit code 0]"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

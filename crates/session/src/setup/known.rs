@@ -6,7 +6,7 @@ use std::path::Path;
 
 use own::{
     BUNDLER, BUNDLER_LOCK, CARGO_CONFIG, COMPOSER, COMPOSER_LOCK, JVM_OPTIONS, MAVEN, NODE, NODE_LOCK, NPMRC,
-    PIP, PNPM_WORKSPACE, POETRY_LOCK, PYPROJECT, RUST_TOOLCHAIN, UV, UV_LOCK, WHATEVER, YARN_LOCK, YARNRC,
+    PIP, PNPM_WORKSPACE, PYPROJECT, RUST_TOOLCHAIN, UV, UV_LOCK, WHATEVER, YARN_LOCK, YARNRC,
 };
 
 /// A way to install a project's dependencies that is known by its lock file.
@@ -22,12 +22,14 @@ pub(super) struct Known {
     pub(super) programs: &'static [&'static str],
     /// What does it. It installs what the lock file says and nothing newer.
     pub(super) command: &'static str,
-    /// The names of all files, wherever they stand, that decide what is installed. Empty when it reads the project's
-    /// own code: then what it adds holds for one commit alone.
+    /// The names of all files, wherever they stand, that decide what is installed; it is shown no others when what it
+    /// adds shall hold for other commits. Empty when it takes the project's own code in: then it holds for one alone.
     pub(super) reads: &'static [&'static str],
-    /// Texts in files of that name, in either case of letters, with which it reads more than `reads`: the project's own
+    /// Texts in files of that name, in either case of letters, with which it needs more than `reads`: the project's own
     /// scripts, patches, paths.
     pub(super) unless: &'static [(&'static str, &'static [&'static str])],
+    /// The folders at the root of the work tree that it makes. Where a repository holds one, it adds to that.
+    pub(super) adds: &'static [&'static str],
 }
 
 impl Known {
@@ -53,6 +55,7 @@ pub(super) const KNOWN: &[Known] = &[
             (".npmrc", NPMRC),
             (".pnpmfile.cjs", WHATEVER),
         ],
+        adds: &["node_modules"],
     },
     Known {
         ecosystem: "node",
@@ -63,6 +66,7 @@ pub(super) const KNOWN: &[Known] = &[
         command: "yarn install --immutable",
         reads: &[],
         unless: &[],
+        adds: &["node_modules"],
     },
     Known {
         ecosystem: "node",
@@ -72,6 +76,7 @@ pub(super) const KNOWN: &[Known] = &[
         command: "yarn install --frozen-lockfile --non-interactive",
         reads: &["package.json", "yarn.lock", ".npmrc", ".yarnrc"],
         unless: &[("package.json", NODE), ("yarn.lock", YARN_LOCK), (".npmrc", NPMRC), (".yarnrc", YARNRC)],
+        adds: &["node_modules"],
     },
     Known {
         ecosystem: "node",
@@ -87,6 +92,7 @@ pub(super) const KNOWN: &[Known] = &[
             (".npmrc", NPMRC),
             ("binding.gyp", WHATEVER),
         ],
+        adds: &["node_modules"],
     },
     Known {
         ecosystem: "python",
@@ -94,13 +100,22 @@ pub(super) const KNOWN: &[Known] = &[
         beside: None,
         programs: &["uv"],
         command: "uv sync --frozen",
-        reads: &["pyproject.toml", "uv.lock", "uv.toml", ".python-version", "setup.py", "setup.cfg"],
+        reads: &[
+            "pyproject.toml",
+            "uv.lock",
+            "uv.toml",
+            ".python-version",
+            ".python-versions",
+            "setup.py",
+            "setup.cfg",
+        ],
         unless: &[
             ("pyproject.toml", PYPROJECT),
             ("uv.lock", UV_LOCK),
             ("uv.toml", UV),
             ("setup.py", WHATEVER),
         ],
+        adds: &[".venv"],
     },
     Known {
         ecosystem: "python",
@@ -108,28 +123,33 @@ pub(super) const KNOWN: &[Known] = &[
         beside: None,
         programs: &["poetry"],
         command: "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --no-interaction",
-        reads: &["pyproject.toml", "poetry.lock", "poetry.toml", "setup.py", "setup.cfg"],
-        unless: &[("pyproject.toml", PYPROJECT), ("poetry.lock", POETRY_LOCK), ("setup.py", WHATEVER)],
+        // It installs the project itself.
+        reads: &[],
+        unless: &[],
+        adds: &[".venv"],
     },
     Known {
         ecosystem: "python",
         lock_file: "requirements.txt",
         beside: None,
-        // Debian's Python brings no pip for its environments; its pip installs into them.
+        // Debian's Python brings no pip for its environments; its pip installs into them. `-I`: or Python would look for
+        // its modules in the work tree first.
         programs: &["python3", "pip3"],
-        command: "python3 -m venv --without-pip .venv && \
+        command: "python3 -I -m venv --without-pip .venv && \
                   pip3 --python .venv/bin/python install --requirement requirements.txt",
         reads: &["requirements.txt", "pip.conf"],
         unless: &[("requirements.txt", PIP)],
+        adds: &[".venv"],
     },
     Known {
         ecosystem: "python",
         lock_file: "requirements.txt",
         beside: None,
         programs: &["python3"],
-        command: "python3 -m venv .venv && .venv/bin/pip install --requirement requirements.txt",
+        command: "python3 -I -m venv .venv && .venv/bin/pip install --requirement requirements.txt",
         reads: &["requirements.txt", "pip.conf"],
         unless: &[("requirements.txt", PIP)],
+        adds: &[".venv"],
     },
     Known {
         ecosystem: "rust",
@@ -137,7 +157,7 @@ pub(super) const KNOWN: &[Known] = &[
         beside: None,
         programs: &["cargo"],
         command: "cargo fetch --locked",
-        // Packages at paths and patches are not copied, and none is built; a compiler of the project's own would run.
+        // Packages at paths and patches are not copied, and none is built.
         reads: &[
             "Cargo.toml",
             "Cargo.lock",
@@ -152,6 +172,7 @@ pub(super) const KNOWN: &[Known] = &[
             ("rust-toolchain", RUST_TOOLCHAIN),
             ("rust-toolchain.toml", RUST_TOOLCHAIN),
         ],
+        adds: &[],
     },
     Known {
         ecosystem: "go",
@@ -162,6 +183,7 @@ pub(super) const KNOWN: &[Known] = &[
         // What is replaced by a folder is not downloaded.
         reads: &["go.mod", "go.sum", "go.work", "go.work.sum"],
         unless: &[],
+        adds: &[],
     },
     Known {
         ecosystem: "jvm",
@@ -177,6 +199,7 @@ pub(super) const KNOWN: &[Known] = &[
             ("maven.config", MAVEN),
             ("jvm.config", JVM_OPTIONS),
         ],
+        adds: &[],
     },
     // A build script is a program: only a build tells what it wants.
     Known {
@@ -187,6 +210,7 @@ pub(super) const KNOWN: &[Known] = &[
         command: "gradle --no-daemon --quiet testClasses",
         reads: &[],
         unless: &[],
+        adds: &[],
     },
     Known {
         ecosystem: "jvm",
@@ -196,6 +220,7 @@ pub(super) const KNOWN: &[Known] = &[
         command: "gradle --no-daemon --quiet testClasses",
         reads: &[],
         unless: &[],
+        adds: &[],
     },
     Known {
         ecosystem: "ruby",
@@ -205,6 +230,7 @@ pub(super) const KNOWN: &[Known] = &[
         command: "bundle config set --local path vendor/bundle && bundle install",
         reads: &["Gemfile", "Gemfile.lock", ".ruby-version", ".tool-versions"],
         unless: &[("Gemfile", BUNDLER), ("Gemfile.lock", BUNDLER_LOCK)],
+        adds: &["vendor/bundle", ".bundle"],
     },
     Known {
         ecosystem: "php",
@@ -214,6 +240,7 @@ pub(super) const KNOWN: &[Known] = &[
         command: "composer install --no-interaction --no-progress",
         reads: &["composer.json", "composer.lock", "auth.json"],
         unless: &[("composer.json", COMPOSER), ("composer.lock", COMPOSER_LOCK)],
+        adds: &["vendor"],
     },
 ];
 
@@ -277,6 +304,20 @@ pub(crate) fn is_dependency_folder(path: &str) -> bool {
         .any(|name| path.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('/')))
 }
 
+/// Whether nothing of the checkout at `root` stands at `path`, or in its way.
+pub(crate) fn is_free(root: &Path, path: &Path) -> bool {
+    let mut place = root.to_owned();
+    for part in path {
+        place.push(part);
+        match std::fs::symlink_metadata(&place) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return false,
+            Err(error) => return error.kind() == std::io::ErrorKind::NotFound,
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,7 +340,7 @@ mod tests {
             (
                 vec![
                     "npm ci",
-                    "python3 -m venv .venv && .venv/bin/pip install --requirement requirements.txt",
+                    "python3 -I -m venv .venv && .venv/bin/pip install --requirement requirements.txt",
                     "cargo fetch --locked"
                 ],
                 vec![]
@@ -307,7 +348,7 @@ mod tests {
         );
         let (commands, without) = suggests(&files, &["pnpm", "npm", "pip3", "python3"]);
         assert_eq!(commands[0], "pnpm install --frozen-lockfile");
-        assert!(commands[1].starts_with("python3 -m venv --without-pip .venv && pip3 "), "{commands:?}");
+        assert!(commands[1].starts_with("python3 -I -m venv --without-pip .venv && pip3 "), "{commands:?}");
         assert_eq!(without, ["Cargo.lock"]);
         assert_eq!(suggests(&files, &[]).1, ["pnpm-lock.yaml", "requirements.txt", "Cargo.lock"]);
         assert_eq!(
@@ -333,6 +374,21 @@ mod tests {
         }
         for path in ["my_node_modules", "node_modules/x", "dist", "target", "bundle", "", "vendors"] {
             assert!(!is_dependency_folder(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_free_where_nothing_stands_and_nothing_is_in_the_way() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("a/vendor")).unwrap();
+        std::fs::write(root.path().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("a", root.path().join("link")).unwrap();
+        let is_free = |path: &str| is_free(root.path(), Path::new(path));
+        for path in ["vendor", "b/vendor", "a/node_modules", "a/vendor/bundle"] {
+            assert!(is_free(path), "{path}");
+        }
+        for path in ["a/vendor", "a", "file", "file/vendor", "link", "link/vendor", "link/node_modules", ""] {
+            assert!(!is_free(path), "{path}");
         }
     }
 

@@ -118,6 +118,17 @@ impl World {
 
     /// What decides what `commands` add to the head of main, as a session on `branch` with these programs sees it.
     async fn wanted(&self, commands: &[&str], branch: &str, inside: &Inside) -> Wanted {
+        self.asked(commands, branch, inside, &[]).await.wanted
+    }
+
+    /// As [`World::wanted`], where the repository asks for `variables`.
+    async fn asked(
+        &self,
+        commands: &[&str],
+        branch: &str,
+        inside: &Inside,
+        variables: &[(String, String)],
+    ) -> Asked {
         let repos = Repos::open(self.home.path().join("home")).await.unwrap();
         let remote = Remote::Local(self.origin());
         let source = Source { remote, tenant: Tenant::default(), credential: None };
@@ -128,8 +139,10 @@ impl World {
         let commands = commands.iter().map(|&command| command.to_owned()).collect();
         let recipe = Recipe { origin: SetupOrigin::Repository, commands };
         let environment = [("A".to_owned(), "b".to_owned())];
-        let surroundings = Surroundings { inside, environment: &environment, hosts: Vec::new(), branch };
-        wanted(&recipe, &base, &surroundings).await.unwrap()
+        let asked_for = variables;
+        let surroundings =
+            Surroundings { inside, environment: &environment, asked: asked_for, hosts: Vec::new(), branch };
+        asked(&recipe, &base, &surroundings).await.unwrap()
     }
 }
 
@@ -174,7 +187,11 @@ async fn a_setup_that_may_read_anything_holds_for_one_commit() {
     assert!(look(&["npm ci"]).await);
     assert!(!look(&["npm ci", "npm run build"]).await);
     assert!(!look(&["npm ci || true"]).await);
+    assert!(!look(&["POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --no-interaction"]).await);
     assert!(!look(&["gradle --no-daemon --quiet testClasses"]).await);
+    let variable = [("NODE_OPTIONS".to_owned(), "--require /work/x.js".to_owned())];
+    let asked = world.asked(&["npm ci"], "main", &npm, &variable).await;
+    assert!(asked.wanted.elsewhere.is_none() && asked.shown.is_none(), "a variable names files");
     for (path, text, why) in [
         ("package.json", r#"{"scripts": {"postinstall": "node gen.js"}}"#, "a script of the project's own"),
         ("binding.gyp", "{}", "a build of the project's own"),
@@ -201,7 +218,7 @@ struct Ecosystem {
 
 const ECOSYSTEMS: &[Ecosystem] = &[
     Ecosystem {
-        command: "python3 -m venv .venv && .venv/bin/pip install --requirement requirements.txt",
+        command: "python3 -I -m venv .venv && .venv/bin/pip install --requirement requirements.txt",
         programs: &["python3"],
         files: &[("requirements.txt", "flask==3.0 # the web\nrequests[socks]>=2; python_version > '3'\n")],
         own: &[
@@ -226,10 +243,9 @@ const ECOSYSTEMS: &[Ecosystem] = &[
         files: &[
             (
                 "pyproject.toml",
-                "[project]\nname = \"a\"\ndependencies = [\"pathspec\"]\n[build-system]\nrequires = [\"hatchling\"]\n\
-                 build-backend = \"hatchling.build\"\n[tool.pytest.ini_options]\ntestpaths = [\"tests\"]\n",
+                "[project]\nname = \"a\"\ndependencies = [\"pathspec\"]\n[tool.pytest.ini_options]\ntestpaths = [\"tests\"]\n",
             ),
-            ("uv.lock", "[[package]]\nname = \"a\"\nsource = { editable = \".\" }\n"),
+            ("uv.lock", "[[package]]\nname = \"a\"\nsource = { virtual = \".\" }\n"),
         ],
         own: &[
             ("pyproject.toml", "[tool.uv.sources]\nb = { path = \"libs/b\" }\n"),
@@ -237,26 +253,11 @@ const ECOSYSTEMS: &[Ecosystem] = &[
             ("pyproject.toml", "[tool.uv.sources.b]\npath = \"libs/b\"\n"),
             ("pyproject.toml", "[tool.uv.sources]\nb.path = \"libs/b\"\n"),
             ("pyproject.toml", "[tool.uv.sources]\nb = { workspace = true }\n"),
-            ("pyproject.toml", "[build-system]\nbuild-backend = \"maturin\"\n"),
-            ("pyproject.toml", "[build-system]\nbackend-path = [\".\"]\n"),
+            ("pyproject.toml", "[build-system]\nrequires = [\"hatchling\"]\n"),
+            ("pyproject.toml", "[tool.uv]\npackage = true\n"),
             ("uv.lock", "source = { directory = \"libs/b\" }\n"),
             ("uv.lock", "source = { path = \"b.whl\" }\n"),
             ("uv.toml", "find-links = [\"wheels\"]\n"),
-        ],
-    },
-    Ecosystem {
-        command: "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --no-interaction",
-        programs: &["poetry"],
-        files: &[
-            ("pyproject.toml", "[tool.poetry]\nname = \"a\"\n[tool.poetry.scripts]\na = \"a:main\"\n"),
-            ("poetry.lock", "[[package]]\nname = \"b\"\n"),
-        ],
-        own: &[
-            ("pyproject.toml", "[tool.poetry.dependencies]\nb = { path = \"../b\", develop = true }\n"),
-            ("pyproject.toml", "[tool.poetry.build]\nscript = \"x\"\n"),
-            ("pyproject.toml", "[tool.poetry]\nbuild = \"make\"\n"),
-            ("poetry.lock", "[package.source]\ntype = \"directory\"\nurl = \"libs/b\"\n"),
-            ("poetry.lock", "[package.source]\ntype = \"file\"\nurl = \"b.whl\"\n"),
         ],
     },
     Ecosystem {
@@ -272,6 +273,8 @@ const ECOSYSTEMS: &[Ecosystem] = &[
         own: &[
             ("package.json", r#"{"dependencies": {"b": "file:libs/b"}}"#),
             ("package.json", r#"{"dependencies": {"b": "libs/b.tgz"}}"#),
+            ("package.json", r#"{"scripts": {"dependencies": "node gen.js"}}"#),
+            ("package.json", r#"{"bin": "./cli.js"}"#),
             ("package.json", r#"{"scripts": {"post\u0069nstall": "node gen.js"}}"#),
             ("package-lock.json", r#"{"resolved": "file:libs/b.tgz"}"#),
             (".npmrc", "node-options=--require ./x.js\n"),

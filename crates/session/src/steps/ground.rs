@@ -11,14 +11,16 @@ use crate::setup::Recipe;
 
 /// Of a failed command's output the agent is told the end.
 const TOLD_CHARS_MAX: usize = 2_000;
-/// Folders of programs that setups leave: where they are in a prepared tree, and where they stand inside.
+/// Programs of a Python environment, which stand before the system's of the same names, as who activates one expects: where
+/// they are in a prepared tree, and where they stand inside.
+const VENV: (&str, &str) = ("work/.venv/bin", "/work/.venv/bin");
+/// Other programs that setups leave. They stand behind the system's: nobody looks into a home folder, and agent and checks
+/// trust `git`, `ls` and `cat` to be what they are.
 const PROGRAMS: &[(&str, &str)] = &[
-    (VENV, "/work/.venv/bin"),
     ("home/.local/bin", "/home/agent/.local/bin"),
     ("home/.cargo/bin", "/home/agent/.cargo/bin"),
     ("home/go/bin", "/home/agent/go/bin"),
 ];
-const VENV: &str = "work/.venv/bin";
 
 /// What the agent finds prepared.
 #[derive(Debug, Default)]
@@ -37,7 +39,7 @@ impl Ground {
         Self { prepared, path: String::new(), told }
     }
 
-    /// The same where commands look for programs in `path`: in what was prepared before that.
+    /// The same where commands look for programs in `path` as well.
     pub(super) fn before(self, path: String) -> Self {
         Self { path, ..self }
     }
@@ -54,17 +56,18 @@ impl Ground {
     /// Adds to the `environment` of commands what makes them find the programs that were prepared.
     pub(super) fn show_programs(&self, environment: &mut Vec<(String, String)>) {
         let Some(prepared) = &self.prepared else { return };
-        let is_there = |place: &str| prepared.folder.join(place).is_dir();
-        let mut folders: Vec<&str> =
-            PROGRAMS.iter().filter(|(place, _)| is_there(place)).map(|(_, inside)| *inside).collect();
-        if folders.is_empty() || environment.iter().any(|(name, _)| name == "PATH") {
+        let is_there = |(place, _): &(&str, &str)| prepared.folder.join(place).is_dir();
+        let venv = Some(VENV).filter(is_there);
+        let others: Vec<&str> =
+            PROGRAMS.iter().filter(|place| is_there(place)).map(|(_, inside)| *inside).collect();
+        if (venv.is_none() && others.is_empty()) || environment.iter().any(|(name, _)| name == "PATH") {
             return;
         }
-        if is_there(VENV) {
+        if venv.is_some() {
             environment.push(("VIRTUAL_ENV".to_owned(), "/work/.venv".to_owned()));
         }
-        folders.push(&self.path);
-        environment.push(("PATH".to_owned(), folders.join(":")));
+        let folders = venv.map(|(_, inside)| inside).into_iter().chain([&*self.path]).chain(others);
+        environment.push(("PATH".to_owned(), folders.collect::<Vec<_>>().join(":")));
     }
 
     /// Gives it up. No sandbox stands on it any more.

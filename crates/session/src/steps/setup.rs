@@ -3,20 +3,22 @@
 //! Setup has a sandbox of its own, which has ended when the agent's opens: nothing that it started, and no way out that
 //! it had, is the agent's. What it added lies below the agent's work tree, so that it is no change of the agent's.
 
+use std::path::Path;
 use std::time::Duration;
 
 use events::{Event, Failure, Preparation, SetupRan, Step, TreePrepared};
-use repo::{Elsewhere, Label, Place, Prepared, Vacancy, Wanted};
+use repo::{Elsewhere, Label, Place, Prepared, Vacancy};
 use sandbox::egress::{Config, Host};
 use sandbox::{Allowance, Command, Ended, Exported, Policy, Sandbox, Tree};
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::Checkout;
 use super::ground::Ground;
 use crate::SetupLimits;
 use crate::failure::{self, Stopped};
 use crate::run::Story;
-use crate::setup::{self, Outside, Recipe, Surroundings};
+use crate::setup::{self, Asked, Outside, Recipe, Surroundings};
 
 const STEP: Step = Step::Setup;
 /// More of a command's output than this nobody reads in a log.
@@ -50,19 +52,21 @@ pub(crate) async fn setup(story: &Story, checkout: &Checkout) -> Result<Ground, 
     let surroundings = Surroundings {
         inside: &inside,
         environment: &policy.environment,
+        asked: &checkout.config.env,
         hosts: checkout.egress.as_ref().map(hosts).unwrap_or_default(),
         branch: checkout.base.as_str(),
     };
     let found = async {
-        let wanted = setup::wanted(&recipe, &checkout.tree, &surroundings).await?;
-        Ok::<_, repo::Error>((checkout.mirror.prepared(&checkout.tree, &wanted).await?, wanted))
+        let asked = setup::asked(&recipe, &checkout.tree, &surroundings).await?;
+        Ok::<_, repo::Error>((checkout.mirror.prepared(&checkout.tree, &asked.wanted).await?, asked))
     };
     let found = async { found.await.map_err(|error| failure::of_repo(STEP, &error)) };
-    let (place, wanted) = story.unless_cancelled(found).await?;
+    let (place, asked) = story.unless_cancelled(found).await?;
     let ground = match place {
         Place::Taken(prepared) => reuse(story, &recipe, prepared).await,
         Place::Vacant(vacancy) => {
-            make(story, checkout, &Plan { recipe, wanted, policy, limits }, vacancy).await
+            let until = Instant::now() + limits.time_max;
+            make(story, checkout, &Plan { recipe, asked, policy, limits, until }, vacancy).await
         }
     };
     Ok(ground?.before(inside.path))
@@ -103,46 +107,58 @@ async fn reuse(story: &Story, recipe: &Recipe, prepared: Prepared) -> Result<Gro
 /// What is to be made.
 struct Plan {
     recipe: Recipe,
-    wanted: Wanted,
+    asked: Asked,
     policy: Policy,
     limits: SetupLimits,
+    /// When its time is up.
+    until: Instant,
+}
+
+/// What came of following a recipe.
+struct Made {
+    ran: Vec<SetupRan>,
+    exported: Result<Exported, sandbox::Error>,
+    /// How it holds over other commits.
+    elsewhere: Option<Elsewhere>,
+}
+
+impl Made {
+    fn failed(&self) -> impl Iterator<Item = &SetupRan> {
+        self.ran.iter().filter(|ran| ran.exit_code != 0)
+    }
 }
 
 async fn make(story: &Story, checkout: &Checkout, plan: &Plan, vacancy: Vacancy) -> Result<Ground, Stopped> {
     story.still_wanted()?;
-    let Plan { recipe, wanted, policy, limits } = plan;
-    let tree = Tree::of(checkout.tree.layers.clone());
-    let sandbox = super::provision::open(story, checkout, STEP, &tree, policy).await?;
-    let ran = follow(story, recipe, *limits, &*sandbox).await;
-    let exported = match ran {
-        Ok(_) => Some(sandbox.export(&vacancy.folder(), allowance(policy)).await),
-        Err(_) => None,
+    let Plan { recipe, limits, .. } = plan;
+    let made = match make_for_all(story, checkout, plan, &vacancy).await? {
+        Some(made) => made,
+        None => {
+            let tree = Tree::of(checkout.tree.layers.clone());
+            follow_over(story, checkout, plan, &tree, &vacancy.folder()).await?
+        }
     };
-    super::teardown(story, &*sandbox).await;
-    let ran = ran?;
-    let failed: Vec<&SetupRan> = ran.iter().filter(|ran| ran.exit_code != 0).collect();
-    for SetupRan { command, exit_code, .. } in &failed {
+    for SetupRan { command, exit_code, .. } in made.failed() {
         let command = shortened(command);
         let text = format!("`{command}` returned {exit_code}; the agent works with what setup left");
         story.warn(STEP, "setup_failed", text).await?;
     }
+    let is_whole = made.failed().next().is_none();
+    let Made { ran, exported, elsewhere } = made;
     let prepared = match exported {
-        None => None,
-        Some(Err(error)) => {
+        Err(error) => {
             vacancy.give_up().await;
             let why = failure::chain(&error);
             let text = format!("what setup made cannot be used, the agent works without it: {why}");
             story.warn(STEP, "setup_not_kept", text).await?;
             None
         }
-        Some(Ok(exported)) => {
+        Ok(exported) => {
             undone(story, &exported).await?;
-            let label = label(story, wanted, &exported);
-            let prepared = if failed.is_empty() {
-                vacancy.keep(label, limits.kept_bytes_max).await
-            } else {
-                vacancy.lend(label)
-            };
+            let Exported { entries, bytes, .. } = exported;
+            let label = Label { entries, bytes, elsewhere, made_by: story.id };
+            let prepared =
+                if is_whole { vacancy.keep(label, limits.kept_bytes_max).await } else { vacancy.lend(label) };
             let how = if prepared.is_kept() { Preparation::Kept } else { Preparation::ForThisSession };
             story.record(STEP, vec![told(recipe, &prepared.label, how)]).await?;
             Some(prepared)
@@ -151,14 +167,75 @@ async fn make(story: &Story, checkout: &Checkout, plan: &Plan, vacancy: Vacancy)
     Ok(Ground::of(recipe, &ran, prepared))
 }
 
+/// What holds over other commits: made of nothing but the files that they must have as well. Nothing when that is not
+/// enough, which has been told.
+async fn make_for_all(
+    story: &Story,
+    checkout: &Checkout,
+    plan: &Plan,
+    vacancy: &Vacancy,
+) -> Result<Option<Made>, Stopped> {
+    let Asked { wanted, shown } = &plan.asked;
+    let (Some(shown), Some(key), Some(root)) = (shown, &wanted.elsewhere, checkout.tree.layers.last()) else {
+        return Ok(None);
+    };
+    let place = vacancy.beside();
+    if let Err(error) = shown.lay(&place) {
+        warn!("What a setup is shown cannot be laid: {error}");
+        return Ok(None);
+    }
+    let folder = vacancy.folder();
+    let made = follow_over(story, checkout, plan, &Tree::of(vec![place]), &folder).await?;
+    let failed = made.failed().next();
+    let failed = failed.map(|ran| format!("`{}` returned {}", shortened(&ran.command), ran.exit_code));
+    let why = match (failed, made.exported.as_ref().ok().map(|exported| folders(exported, root))) {
+        (Some(why), _) => why,
+        // With more files there would be no less of it.
+        (None, None) => return Ok(Some(made)),
+        (None, Some(None)) => "something was added that is no folder of dependencies".to_owned(),
+        (None, Some(Some(folders))) => {
+            let elsewhere = Some(Elsewhere { key: key.clone(), folders });
+            return Ok(Some(Made { elsewhere, ..made }));
+        }
+    };
+    let text = format!(
+        "with the files alone that decide what is installed, {why}; setup runs again with all of them, for this commit alone"
+    );
+    story.warn(STEP, "setup_again", text).await?;
+    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+    if let Ok(Err(error)) = removed {
+        warn!("What a setup left cannot be removed: {error}");
+    }
+    Ok(None)
+}
+
+/// Follows the recipe in a sandbox over `tree`; what it adds is written into `folder`.
+async fn follow_over(
+    story: &Story,
+    checkout: &Checkout,
+    plan: &Plan,
+    tree: &Tree,
+    folder: &Path,
+) -> Result<Made, Stopped> {
+    let Plan { recipe, policy, until, .. } = plan;
+    let sandbox = super::provision::open(story, checkout, STEP, tree, policy).await?;
+    let followed = async {
+        let ran = follow(story, recipe, *until, &*sandbox).await?;
+        let exported = sandbox.export(folder, allowance(policy)).await;
+        Ok(Made { ran, exported, elsewhere: None })
+    };
+    let made = followed.await;
+    super::teardown(story, &*sandbox).await;
+    made
+}
+
 /// Runs the commands one after the other, also after one that failed, and writes down what each did.
 async fn follow(
     story: &Story,
     recipe: &Recipe,
-    limits: SetupLimits,
+    until: Instant,
     sandbox: &dyn Sandbox,
 ) -> Result<Vec<SetupRan>, Stopped> {
-    let until = Instant::now() + limits.time_max;
     let mut all = Vec::new();
     for command in &recipe.commands {
         story.still_wanted()?;
@@ -220,15 +297,15 @@ async fn undone(story: &Story, exported: &Exported) -> Result<(), Stopped> {
     Ok(story.warn(STEP, "setup_undone", text).await?)
 }
 
-fn label(story: &Story, wanted: &Wanted, exported: &Exported) -> Label {
+/// The folders that are all there is of `exported`, when each is one of dependencies and hides nothing of the checkout at
+/// `root`.
+fn folders(exported: &Exported, root: &Path) -> Option<Vec<String>> {
     let folder = |path: &Vec<u8>| {
         let path = std::str::from_utf8(path).ok()?;
-        setup::is_dependency_folder(path).then(|| path.to_owned())
+        let is_whole = setup::is_dependency_folder(path) && setup::is_free(root, Path::new(path));
+        is_whole.then(|| path.to_owned())
     };
-    let folders =
-        exported.roots.as_ref().and_then(|roots| roots.iter().map(folder).collect::<Option<Vec<_>>>());
-    let elsewhere = wanted.elsewhere.clone().zip(folders).map(|(key, folders)| Elsewhere { key, folders });
-    Label { entries: exported.entries, bytes: exported.bytes, elsewhere, made_by: story.id }
+    exported.roots.as_ref()?.iter().map(folder).collect()
 }
 
 fn told(recipe: &Recipe, label: &Label, how: Preparation) -> Event {

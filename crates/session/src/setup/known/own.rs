@@ -1,13 +1,15 @@
-//! Texts by which an installation is known to read, run or copy the project's own code: what it adds is of one commit then.
+//! Texts by which an installation is known to need the project's own code: it is shown all of it, and what it adds is of one
+//! commit then.
 //!
-//! Rather too many than too few: a text that means something else costs one installation, a text that is missing gives an
-//! agent another commit's code. They are looked for without regard to case, and each line begins after a line break.
+//! No wall stands on them: what is shown to a setup that other commits share is decided by names alone. A text that means
+//! something else costs one installation; one that is missing lets an installation fail that is then made once more. They
+//! are looked for without regard to case, and each line begins after a line break.
 
 /// What a file of that name says does not matter: it is a program.
 pub(super) const WHATEVER: &[&str] = &[""];
 
-/// Scripts of the project's own that an installation runs, and dependencies that are copied from the project. An escape
-/// could hide either.
+/// Scripts of the project's own that an installation runs, programs of it that it links, and dependencies that are copied
+/// from the project. An escape could hide each.
 pub(super) const NODE: &[&str] = &[
     "\"preinstall\"",
     "\"install\"",
@@ -16,7 +18,11 @@ pub(super) const NODE: &[&str] = &[
     "\"preprepare\"",
     "\"prepare\"",
     "\"postprepare\"",
+    // The script of that name, not the list.
+    "\"dependencies\": \"",
+    "\"dependencies\":\"",
     "\"pnpm:devPreinstall\"",
+    "\"bin\"",
     "\"patchedDependencies\"",
     "\"injected\"",
     "\"file:",
@@ -58,24 +64,10 @@ pub(super) const PIP: &[&str] = &[
     "\n-", "\n.", "\n\t", "\n ", "/", "file:", ".whl", ".zip", ".tar", ".tgz", ".tbz", ".txz", ".tlz", "$",
     "coding:", "coding=", "\u{feff}", "\0",
 ];
-/// The project's own code is built in these cases, or its version may come from anywhere; other packages lie at paths.
+/// The project's own code is built in these cases; other packages lie at paths.
 pub(super) const PYPROJECT: &[&str] = &[
-    "dynamic",
-    "backend-path",
-    "hook",
-    "build.py",
-    "tool.poetry.build",
-    "\nbuild =",
-    "\nbuild=",
-    "ext-modules",
-    "maturin",
-    "scikit",
-    "mesonpy",
-    "cython",
-    "cffi",
-    "pybind",
-    "nanobind",
-    "rust",
+    "build-system",
+    "\npackage",
     " path",
     "{path",
     ",path",
@@ -91,7 +83,6 @@ pub(super) const PYPROJECT: &[&str] = &[
 ];
 pub(super) const UV: &[&str] = &["path", "find-links", "file:", "workspace"];
 pub(super) const UV_LOCK: &[&str] = &["directory =", "path =", "file:"];
-pub(super) const POETRY_LOCK: &[&str] = &["\"directory\"", "\"file\"", "develop ="];
 
 /// Programs of the project's own in the place of cargo's.
 pub(super) const CARGO_CONFIG: &[&str] = &["rustc", "wrapper", "credential", "include"];
