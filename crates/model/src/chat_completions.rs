@@ -15,6 +15,7 @@ use futures_util::Stream;
 use crate::history::{History, MARK};
 use crate::stream;
 use crate::transport::Endpoint;
+use crate::vendors::Telling;
 use crate::{Caches, Conversation, Error, Facts, Live, Model, ModelName, Reply, Served};
 
 /// Opens the model for one session.
@@ -38,6 +39,7 @@ struct ChatCompletions {
     endpoint: Endpoint,
     name: ModelName,
     facts: Facts,
+    telling: Telling,
     history: Mutex<History>,
 }
 
@@ -66,16 +68,17 @@ impl Model for ChatCompletions {
 impl ChatCompletions {
     fn new(served: &Served) -> Result<Self, Error> {
         let endpoint = Endpoint::new(served, "/chat/completions")?;
-        let (name, facts) = (served.name(), served.facts());
-        Ok(Self { served: served.clone(), endpoint, name, facts, history: Mutex::default() })
+        let (name, facts, telling) = (served.name(), served.facts(), served.telling());
+        Ok(Self { served: served.clone(), endpoint, name, facts, telling, history: Mutex::default() })
     }
 
     fn encode(&self, conversation: &Conversation, output_tokens_max: Option<u32>) -> Result<Vec<u8>, Error> {
         // What a panic leaves behind is a prefix of the history, as at any other time.
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.served.origin();
-        history
-            .update(conversation, |placed| request::message(placed, self.facts.caches, &own, &self.served))?;
+        let Self { served, telling, .. } = self;
+        let caches = self.facts.caches;
+        history.update(conversation, |placed| request::message(placed, caches, &own, served, telling))?;
         let head = request::head(&self.served, self.facts.caches, conversation);
         let mark = if self.facts.caches == Caches::Marks { MARK } else { "" };
         Ok(history.body(&head, mark, &request::tail(&self.served, output_tokens_max)))

@@ -20,6 +20,8 @@ pub(crate) struct History {
     /// Where a cache mark may be put: one place for each run of messages to the model.
     marks: Vec<usize>,
     after_mark: bool,
+    /// What the last of the encoded messages is.
+    last: Before,
 }
 
 /// One message, and what a wire must know of those before it.
@@ -30,6 +32,20 @@ pub(crate) struct Placed<'a> {
     pub(crate) replies: usize,
     /// The reply right before it.
     pub(crate) answers: Option<&'a Reply>,
+    /// What stands right before it when it is sent.
+    pub(crate) before: Before,
+}
+
+/// What stands right before a message when it is sent; a reply that cannot be sent back stands nowhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// No message.
+    #[default]
+    Nothing,
+    /// What a user said, or the results of calls.
+    Told,
+    /// A reply.
+    Reply,
 }
 
 impl Placed<'_> {
@@ -65,8 +81,10 @@ impl History {
         for (n, message) in messages.iter().enumerate().skip(self.taken) {
             let before = n.checked_sub(1).and_then(|before| messages.get(before));
             let answers = before.and_then(Message::as_reply);
-            for encoded in encode(Placed { message, replies: self.replies, answers })? {
+            let placed = Placed { message, replies: self.replies, answers, before: self.last };
+            for encoded in encode(placed)? {
                 self.append(&encoded);
+                self.last = if message.as_reply().is_some() { Before::Reply } else { Before::Told };
             }
             self.taken += 1;
             self.replies += usize::from(message.as_reply().is_some());

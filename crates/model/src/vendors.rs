@@ -13,9 +13,10 @@ use indexmap::IndexMap;
 use crate::{Caches, Facts, Price, Rates, Thinking};
 use address::Template;
 pub use row::Protocol;
-pub(crate) use row::{KeyHeader, OutputLimit};
+pub(crate) use row::{KeyHeader, OutputLimit, Turns};
 use row::{LongRow, ModelRow, PriceRow, Row, Rows, Told};
 pub use served::{Called, Models, Served, Unready};
+pub(crate) use words::Fields;
 use words::{Idle, ModelPattern, Usd, VendorName};
 
 /// Our own table.
@@ -51,6 +52,16 @@ pub(crate) struct Manners {
     pub(crate) cache_key: CacheKey,
     /// How long it may be silent before it is given up: until its answer begins, and within the answer.
     pub(crate) idle: Duration,
+}
+
+/// How a model of Chat Completions is told what it did not say itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Telling {
+    pub(crate) turns: Turns,
+    /// What a reply needs that another model wrote, or that stands elsewhere than where the model wrote it.
+    pub(crate) reply: Fields,
+    /// What the first call in such a reply needs.
+    pub(crate) call: Fields,
 }
 
 /// When a server of Chat Completions tells the usage of a stream.
@@ -216,16 +227,9 @@ impl Vendor {
         self.row.models.keys().map(ModelPattern::as_str).filter(|name| !name.ends_with('*')).collect()
     }
 
-    /// What is known of `model`: its own line, and for what that leaves out the families that it belongs to.
+    /// What is known of `model`.
     pub fn facts(&self, model: &str) -> Facts {
-        let mut fitting: Vec<(usize, &ModelRow)> = self
-            .row
-            .models
-            .iter()
-            .filter_map(|(name, row)| Some((fit(model, name.as_str())?, row)))
-            .collect();
-        fitting.sort_by_key(|(closeness, _)| std::cmp::Reverse(*closeness));
-        let row = fitting.into_iter().fold(ModelRow::default(), |row, (_, next)| row.over(next.clone()));
+        let row = self.row_of(model);
         let unknown = Facts::UNKNOWN;
         Facts {
             context_tokens: row.context.map_or(unknown.context_tokens, |tokens| tokens.get()),
@@ -237,6 +241,28 @@ impl Vendor {
             }),
             price: row.price.as_ref().and_then(|price| self.price(price, row.long.as_ref())),
         }
+    }
+
+    /// How `model` is told what it did not say itself.
+    pub(crate) fn telling(&self, model: &str) -> Telling {
+        let row = self.row_of(model);
+        Telling {
+            turns: row.turns.unwrap_or(Turns::Free),
+            reply: row.rewritten_reply.unwrap_or_default(),
+            call: row.rewritten_call.unwrap_or_default(),
+        }
+    }
+
+    /// What is written of `model`: its own line, and for what that leaves out the families that it belongs to.
+    fn row_of(&self, model: &str) -> ModelRow {
+        let mut fitting: Vec<(usize, &ModelRow)> = self
+            .row
+            .models
+            .iter()
+            .filter_map(|(name, row)| Some((fit(model, name.as_str())?, row)))
+            .collect();
+        fitting.sort_by_key(|(closeness, _)| std::cmp::Reverse(*closeness));
+        fitting.into_iter().fold(ModelRow::default(), |row, (_, next)| row.over(next.clone()))
     }
 
     fn price(&self, row: &PriceRow, long: Option<&LongRow>) -> Option<Price> {

@@ -194,6 +194,12 @@ impl Bench {
         [self.claude(claude), self.gpt(Protocol::Responses), self.gpt(Protocol::ChatCompletions)]
     }
 
+    /// Models of Chat Completions whose makers refuse what others take.
+    fn particular(&self) -> [Config; 3] {
+        [("gemini", "gemini-4-hydrogen"), ("mistral", "mistral-large-4"), ("openai-compatible", "kimi-k3")]
+            .map(|(vendor, model)| Config::Served(served(vendor, model).at(self.running.openai_url())))
+    }
+
     /// Asks with `conversation`; the stand-in must take it.
     fn ask(&self, config: &Config, conversation: &Conversation) {
         let model = model::open(config).unwrap();
@@ -212,7 +218,7 @@ fn any_history_is_taken_by_every_wire() {
     let bench = Bench::new();
     proptest!(ProptestConfig::with_cases(96), |(turns in prop::collection::vec(turn(), 0..REPLIES_MAX))| {
         let conversation = conversation(turns);
-        for config in bench.everybody(CLAUDE) {
+        for config in bench.everybody(CLAUDE).into_iter().chain(bench.particular()) {
             bench.ask(&config, &conversation);
         }
     });

@@ -1,5 +1,6 @@
 //! OpenAI's Chat Completions API.
 
+mod makers;
 mod rules;
 
 pub(super) use rules::{flag, known_fields, text, wrong_type};
@@ -15,6 +16,7 @@ use super::cache::Kept;
 use super::recording::{Block, Recorded};
 use super::refusal::{Refusal, Vendor, instead};
 use super::sse::{Events, pieces};
+use makers::Maker;
 
 /// When every reply is said to have been made: a clock would make no two runs alike.
 const CREATED: u64 = 1_790_000_000;
@@ -45,11 +47,11 @@ pub(super) async fn answer(fake: &Fake, headers: &HeaderMap, body: &[u8]) -> Res
     let reply = &*fake.counted(reply, body, Kept::in_common);
     let model = reply.model.as_deref().unwrap_or(asked.model);
     if !asked.stream {
-        return Ok(Json(whole(reply, model, asked.place)).into_response());
+        return Ok(Json(whole(reply, model, &asked)).into_response());
     }
     let overloaded =
         r#"{"error":{"message":"The server is overloaded","type":"server_error","param":null,"code":null}}"#;
-    let chunks = Chunks { model, place: asked.place, usage: asked.include_usage };
+    let chunks = Chunks { model, maker: asked.maker, place: asked.place, usage: asked.include_usage };
     Ok(chunks.events(reply).respond(fault.as_ref(), (None, overloaded)))
 }
 
@@ -72,6 +74,7 @@ pub(super) fn models(names: &[&str]) -> Json<Value> {
 /// What all chunks of a reply have in common.
 struct Chunks<'a> {
     model: &'a str,
+    maker: Maker,
     place: usize,
     usage: bool,
 }
@@ -110,8 +113,11 @@ impl Chunks<'_> {
 
     fn push_call(&self, events: &mut Events, index: usize, block: &Block) {
         let function = json!({ "name": block.text("name"), "arguments": "" });
-        let call =
+        let mut call =
             json!({ "index": index, "id": block.text("id"), "type": "function", "function": function });
+        if let Some(call) = call.as_object_mut() {
+            call.extend(self.maker.beside(index, self.place));
+        }
         self.push(events, json!({ "tool_calls": [call] }), Value::Null);
         let pieces = pieces(block.arguments());
         for (n, piece) in pieces.iter().enumerate() {
@@ -141,15 +147,15 @@ impl Chunks<'_> {
 }
 
 /// The reply in one piece.
-fn whole(reply: &Recorded, model: &str, place: usize) -> Value {
+fn whole(reply: &Recorded, model: &str, asked: &rules::Asked<'_>) -> Value {
     let said = |kind: &str, field: &str| {
         let blocks = reply.content.iter().filter(|block| block.kind() == kind);
         let text: String = blocks.map(|block| block.text(field)).collect();
         if text.is_empty() { Value::Null } else { text.into() }
     };
     let mut message = json!({ "role": "assistant", "content": said("text", "text"), "refusal": null });
-    let calls: Vec<Value> =
-        reply.content.iter().filter(|block| block.kind() == "tool_use").map(call).collect();
+    let calls = reply.content.iter().filter(|block| block.kind() == "tool_use").enumerate();
+    let calls: Vec<Value> = calls.map(|(n, block)| call(block, asked.maker.beside(n, asked.place))).collect();
     if !calls.is_empty() {
         message["tool_calls"] = calls.into();
     }
@@ -160,14 +166,18 @@ fn whole(reply: &Recorded, model: &str, place: usize) -> Value {
     let choice =
         json!({ "index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason(reply) });
     json!({
-        "id": id(place), "object": "chat.completion", "created": CREATED, "model": model,
+        "id": id(asked.place), "object": "chat.completion", "created": CREATED, "model": model,
         "service_tier": "default", "system_fingerprint": "fp_fake", "choices": [choice], "usage": usage(reply),
     })
 }
 
-fn call(block: &Block) -> Value {
+fn call(block: &Block, beside: Map<String, Value>) -> Value {
     let function = json!({ "name": block.text("name"), "arguments": block.arguments() });
-    json!({ "id": block.text("id"), "type": "function", "function": function })
+    let mut call = json!({ "id": block.text("id"), "type": "function", "function": function });
+    if let Some(call) = call.as_object_mut() {
+        call.extend(beside);
+    }
+    call
 }
 
 fn id(place: usize) -> String {

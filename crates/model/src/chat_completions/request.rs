@@ -5,13 +5,16 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::foreign;
-use crate::history::{Encoded, MARK, Placed};
+use crate::history::{Before, Encoded, MARK, Placed};
 use crate::raw_object::{RawObject, push_json_string, raw};
-use crate::vendors::UsageTold;
+use crate::vendors::{Telling, Turns, UsageTold};
 use crate::{Caches, Conversation, Error, Message, Origin, Reply, Served, Stop};
 
 /// What stands for a text of nothing: some servers refuse empty texts.
 const NOTHING: &str = "(nothing)";
+/// What a model is said to have answered where it was not asked, or said nothing, and a reply has to stand. Empty ones are
+/// refused by those who want it (Mistral: "Assistant message must have either content or tool_calls").
+const NOTED: &str = "Noted.";
 /// The fields of a reply that its server takes back: those of the wire, and thoughts under the names that DeepSeek, Kimi,
 /// OpenRouter and Gemini document. Servers send others (`channel`, `name`, `annotations`), and Groq, OpenAI and Mistral
 /// refuse those with the next request.
@@ -78,6 +81,7 @@ pub(super) fn message(
     caches: Caches,
     own: &Origin,
     served: &Served,
+    telling: &Telling,
 ) -> Result<Vec<Encoded>, Error> {
     let marked = caches == Caches::Marks;
     match placed.message {
@@ -89,10 +93,11 @@ pub(super) fn message(
             } else {
                 push_message(&mut json, "user", text);
             }
-            Ok(vec![Encoded { json, mark_at }])
+            let between = stands_between(placed.before, telling);
+            Ok(between.into_iter().chain([Encoded { json, mark_at }]).collect())
         }
         Message::Assistant(reply) if reply.origin == *own => assistant(reply, served),
-        Message::Assistant(reply) => Ok(rewritten(reply, placed.replies)),
+        Message::Assistant(reply) => Ok(rewritten(reply, placed.replies, telling)),
         Message::Results(results) => Ok(results
             .iter()
             .enumerate()
@@ -149,6 +154,18 @@ fn push_parts(json: &mut String, role: &str, text: &str) -> usize {
     mark_at
 }
 
+/// The reply that has to stand between what stands `before` and what a user says; none where none has to.
+fn stands_between(before: Before, telling: &Telling) -> Option<Encoded> {
+    match (telling.turns, before) {
+        (Turns::Free, _) | (Turns::Alternating, Before::Nothing | Before::Reply) => None,
+        (Turns::Alternating, Before::Told) => {
+            let mut json = String::new();
+            push_message(&mut json, "assistant", NOTED);
+            Some(Encoded { json, mark_at: None })
+        }
+    }
+}
+
 /// The reply as it came, as far as its server takes it back; left out when it says nothing, which servers refuse.
 fn assistant(reply: &Reply, served: &Served) -> Result<Vec<Encoded>, Error> {
     // Nothing answers the calls of a reply that was held back.
@@ -202,8 +219,8 @@ fn taken_back<'o>(
     Ok(Cow::Owned(taken.to_raw()))
 }
 
-/// A reply that somebody else wrote, as this wire writes one; none when it says nothing.
-fn rewritten(reply: &Reply, replies: usize) -> Vec<Encoded> {
+/// A reply that somebody else wrote, as this wire writes one, with what its server misses in such; none when it says nothing.
+fn rewritten(reply: &Reply, replies: usize, telling: &Telling) -> Vec<Encoded> {
     let text = foreign::text(reply);
     if reply.stop == Stop::Refused || (is_blank(&text) && reply.calls.is_empty()) {
         return Vec::new();
@@ -221,9 +238,17 @@ fn rewritten(reply: &Reply, replies: usize) -> Vec<Encoded> {
         push_json_string(&mut json, &foreign::name(call));
         json.push_str(r#","arguments":"#);
         push_json_string(&mut json, &foreign::arguments(call));
-        json.push_str("}}");
+        json.push('}');
+        if n == 0 {
+            json.push_str(telling.call.as_str());
+        }
+        json.push('}');
     }
-    json.push_str(if reply.calls.is_empty() { "}" } else { "]}" });
+    if !reply.calls.is_empty() {
+        json.push(']');
+    }
+    json.push_str(telling.reply.as_str());
+    json.push('}');
     vec![Encoded { json, mark_at: None }]
 }
 

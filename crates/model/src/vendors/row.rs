@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::address::Template;
-use super::words::{AtLeastOne, Day, FieldName, Idle, Link, ModelPattern, Usd, Variable, VendorName};
+use super::words::{AtLeastOne, Day, FieldName, Fields, Idle, Link, ModelPattern, Usd, Variable, VendorName};
 use crate::{Caches, Thinking};
 
 /// A file: vendors by name, in the order in which they are asked.
@@ -107,6 +107,16 @@ impl OutputLimit {
     }
 }
 
+/// In which order a server of Chat Completions takes messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Turns {
+    /// In any, as long as results follow their calls.
+    Free,
+    /// What a user says comes first, or follows a reply: never the results of calls.
+    Alternating,
+}
+
 /// Who states prices, and when.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,6 +133,9 @@ pub(super) struct ModelRow {
     pub(super) output: Option<AtLeastOne>,
     pub(super) thinking: Option<Thinking>,
     pub(super) caches: Option<Caches>,
+    pub(super) turns: Option<Turns>,
+    pub(super) rewritten_reply: Option<Fields>,
+    pub(super) rewritten_call: Option<Fields>,
     pub(super) price: Option<PriceRow>,
     pub(super) long: Option<LongRow>,
 }
@@ -190,6 +203,9 @@ impl ModelRow {
             output: self.output.or(base.output),
             thinking: self.thinking.or(base.thinking),
             caches: self.caches.or(base.caches),
+            turns: self.turns.or(base.turns),
+            rewritten_reply: self.rewritten_reply.or(base.rewritten_reply),
+            rewritten_call: self.rewritten_call.or(base.rewritten_call),
             price: self.price.or(base.price),
             long,
         }

@@ -7,7 +7,7 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::address::{Filled, Owner, is_near};
-use super::{CacheKey, Manners, Protocol, Vendor, is_model};
+use super::{CacheKey, Manners, Protocol, Telling, Vendor, is_model};
 use crate::transport::endpoint_url;
 use crate::{Facts, ModelName, Origin, Usage, Wire};
 
@@ -250,6 +250,11 @@ impl Served {
     /// Whether the server wants a field of a reply, or of a call in it, back that the wire does not name.
     pub(crate) fn takes_back(&self, field: &str) -> bool {
         self.vendor.row.takes_back.iter().flatten().any(|name| name.as_str() == field)
+    }
+
+    /// How the model is told what it did not say itself.
+    pub(crate) fn telling(&self) -> Telling {
+        self.vendor.telling(&self.model)
     }
 
     /// What `usage` of a reply costs that `answered` gave, in US dollars; nothing when no price is known.

@@ -174,6 +174,8 @@ fn what_is_wrong_with_a_table_is_said_with_line_and_field() {
         ),
         ("[new]\nprices = { as_of = \"2026-11-18\", source = \"x\" }", "line 2", "begins with https://"),
         ("[new]\nkey_variable = \"lower\"", "line 2", "is not the name of a setting"),
+        ("[new.models.x]\nturns = \"odd\"", "line 2", "expected `free` or `alternating`"),
+        ("[new.models.x]\nrewritten_call = { id = 1 }", "line 2", "`id` is a field that is there by itself"),
         ("[New]\nwire = \"chat\"", "line 1", "is not a vendor's name"),
         ("[new]\nwire = \"chat\"\nwire = \"chat\"", "line 3", "duplicate key"),
         ("nonsense", "line 1", ""),
@@ -273,6 +275,41 @@ fn only_listed_models_may_be_asked_of_a_vendor_that_has_a_list() {
     let ollama = served("ollama", &[("OLLAMA_MODEL", "m")], Called::ByName).unwrap();
     assert_eq!(ollama.models(), Models::Any);
     assert!(ours("mistral", "m").models().has("devstral-latest"));
+}
+
+#[test]
+fn whoever_serves_a_model_tells_it_what_its_maker_wants() {
+    let of = |vendors: &Vendors, name: &str, model: &str| vendors.get(name).unwrap().telling(model);
+    let own = Vendors::built_in();
+    for (vendor, model) in [
+        ("mistral", "mistral-medium-3.5"),
+        ("mistral", "zai-glm-5-2"),
+        ("openrouter", "mistralai/devstral-medium"),
+        ("litellm", "mistral/mistral-large-latest"),
+        ("litellm", "devstral-small"),
+        ("vllm", "mistralai/Mistral-Small-4-119B-2603"),
+        ("lmstudio", "mistralai/devstral-small-2-2512"),
+        ("openai-compatible", "mistralai/mistral-small-4-119b-2603"),
+    ] {
+        assert_eq!(of(own, vendor, model).turns, Turns::Alternating, "{vendor} {model}");
+    }
+    let call = r#","extra_content":{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
+    for (model, expected) in [("gemini-4-neon", call), ("gemini-3.5-flash", call), ("gemini-2.5-pro", "")] {
+        assert_eq!(of(own, "gemini", model).call.as_str(), expected, "{model}");
+    }
+    for (model, expected) in
+        [("kimi-k3", r#","reasoning_content":" ""#), ("deepseek-v4-pro", r#","reasoning_content":" ""#)]
+    {
+        assert_eq!(of(own, "openai-compatible", model).reply.as_str(), expected, "{model}");
+    }
+    let none = Telling { turns: Turns::Free, reply: Fields::default(), call: Fields::default() };
+    for (vendor, model) in [("openai", "gpt-5"), ("openrouter", "openai/gpt-5"), ("vllm", "qwen3")] {
+        assert_eq!(of(own, vendor, model), none, "{vendor} {model}");
+    }
+    // Fields stand in the order in which they are written.
+    let text = "[vllm.models.\"mistralai/*\"]\nturns = \"free\"\nrewritten_reply = { z = 1, a = [\"é\"] }";
+    let other = of(&own.with(text).unwrap(), "vllm", "mistralai/x");
+    assert_eq!((other.turns, other.reply.as_str()), (Turns::Free, r#","z":1,"a":["é"]"#));
 }
 
 #[test]

@@ -79,6 +79,15 @@ checked_text! {
 #[serde(try_from = "f64")]
 pub(super) struct Usd(f64);
 
+/// Fields of a JSON object, as they are put behind its others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "toml::Table")]
+pub(crate) struct Fields(String);
+
+/// What a message or a call has by itself; twice the same field would be anybody's guess.
+const OWN_FIELDS: [&str; 8] =
+    ["role", "content", "tool_calls", "tool_call_id", "name", "id", "type", "function"];
+
 /// A number of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u32")]
@@ -116,6 +125,26 @@ impl TryFrom<f64> for Usd {
 impl Usd {
     pub(super) fn get(self) -> f64 {
         self.0
+    }
+}
+
+impl TryFrom<toml::Table> for Fields {
+    type Error = String;
+
+    fn try_from(table: toml::Table) -> Result<Self, String> {
+        if let Some(own) = table.keys().find(|key| OWN_FIELDS.contains(&key.as_str())) {
+            return Err(format!("`{own}` is a field that is there by itself"));
+        }
+        let json = serde_json::to_string(&table).map_err(|error| format!("is no JSON: {error}"))?;
+        let inner = json.trim_start_matches('{').strip_suffix('}').unwrap_or_default();
+        Ok(Self(if table.is_empty() { String::new() } else { format!(",{inner}") }))
+    }
+}
+
+impl Fields {
+    /// What is written behind the last field of an object.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::super::anthropic::is_name;
-use super::super::recording::Recording;
+use super::super::recording::{Recorded, Recording};
 use super::super::refusal::Refusal;
+use super::makers::{Maker, Told};
 
 /// The longest reply that any model gives, in tokens.
 const OUTPUT_TOKENS_MAX: u64 = 128_000;
@@ -34,6 +35,7 @@ const REPLY_FIELDS: [&str; 8] =
 /// A request that is in order.
 pub(super) struct Asked<'a> {
     pub(super) model: &'a str,
+    pub(super) maker: Maker,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
     /// How many replies the conversation has.
@@ -62,7 +64,10 @@ pub(super) fn check<'a>(
         let message = "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.";
         return Err(Refusal::at("messages", message));
     }
-    Ok(Asked { model, stream, include_usage, place: check_messages(messages, recording)? })
+    let maker = Maker::of(model);
+    maker.check_order(messages)?;
+    let place = check_messages(messages, recording, maker)?;
+    Ok(Asked { model, maker, stream, include_usage, place })
 }
 
 fn check_limits(request: &Map<String, Value>) -> Result<(), Refusal> {
@@ -137,8 +142,9 @@ fn check_tools(tools: Option<&Value>) -> Result<(), Refusal> {
 }
 
 /// Checks the history, and counts the replies in it.
-fn check_messages(messages: &[Value], recording: &Recording) -> Result<usize, Refusal> {
+fn check_messages(messages: &[Value], recording: &Recording, maker: Maker) -> Result<usize, Refusal> {
     let mut place = 0;
+    let last_word = messages.iter().rposition(|message| text(message, "role") == "user");
     // The calls that still wait for their results.
     let mut waiting: Vec<&str> = Vec::new();
     for (n, message) in messages.iter().enumerate() {
@@ -153,7 +159,12 @@ fn check_messages(messages: &[Value], recording: &Recording) -> Result<usize, Re
                 check_content(message, &at)?;
             }
             "assistant" => {
-                waiting = check_reply(message, &at, recording, place)?;
+                waiting = check_reply(message, &at, maker)?;
+                if maker.is_stand_in(message) {
+                    continue;
+                }
+                check_thought(message, &at, recording.reply(place), maker)?;
+                maker.check_reply(Told { reply: message, n, place }, last_word < Some(n))?;
                 place += 1;
             }
             "tool" => {
@@ -178,12 +189,7 @@ fn check_messages(messages: &[Value], recording: &Recording) -> Result<usize, Re
 }
 
 /// Checks a reply in the history, and gives its calls.
-fn check_reply<'a>(
-    message: &'a Value,
-    at: &str,
-    recording: &Recording,
-    place: usize,
-) -> Result<Vec<&'a str>, Refusal> {
+fn check_reply<'a>(message: &'a Value, at: &str, maker: Maker) -> Result<Vec<&'a str>, Refusal> {
     known_fields(message, at, &REPLY_FIELDS)?;
     let calls = match message.get("tool_calls") {
         None => &[],
@@ -201,11 +207,10 @@ fn check_reply<'a>(
         let message = format!("Invalid value for 'content': expected a string, got null. ({at})");
         return Err(Refusal::at(format!("{at}.content"), message));
     }
-    check_thought(message, at, recording, place)?;
     let mut ids = Vec::new();
     for (n, call) in calls.iter().enumerate() {
         let at = format!("{at}.tool_calls[{n}]");
-        known_fields(call, &at, &["id", "type", "function"])?;
+        known_fields(call, &at, maker.call_fields())?;
         let function = call.get("function").unwrap_or(&Value::Null);
         known_fields(function, &format!("{at}.function"), &["name", "arguments"])?;
         let arguments = function.get("arguments").unwrap_or(&Value::Null);
@@ -226,9 +231,17 @@ fn check_reply<'a>(
 }
 
 /// Servers that show their thoughts in this field want them back as they were.
-fn check_thought(message: &Value, at: &str, recording: &Recording, place: usize) -> Result<(), Refusal> {
+fn check_thought(
+    message: &Value,
+    at: &str,
+    recorded: Option<&Recorded>,
+    maker: Maker,
+) -> Result<(), Refusal> {
     let Some(thought) = message.get("reasoning_content") else { return Ok(()) };
-    let blocks = recording.reply(place).map(|reply| reply.content.iter()).into_iter().flatten();
+    if maker.takes_thought(thought) {
+        return Ok(());
+    }
+    let blocks = recorded.map(|reply| reply.content.iter()).into_iter().flatten();
     let recorded: String =
         blocks.filter(|block| block.kind() == "thinking").map(|block| block.text("thinking")).collect();
     if thought.as_str() == Some(recorded.as_str()) {
