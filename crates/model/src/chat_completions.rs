@@ -1,8 +1,10 @@
 //! OpenAI's Chat Completions API, and the many servers that speak it with an accent.
 
 mod assembly;
+mod content;
 mod details;
 mod request;
+mod usage;
 
 pub(crate) use assembly::{calls, parts};
 

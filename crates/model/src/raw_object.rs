@@ -67,6 +67,11 @@ impl RawObject {
         self.put(key, Field::Text(text.into()));
     }
 
+    /// Sets a field to a string that may go on to grow.
+    pub(crate) fn set_grown(&mut self, key: &str, text: Grown) {
+        self.put(key, Field::Text(text));
+    }
+
     /// Adds `piece` to a string field, and gives what is new in it; one that is absent, null, or no string begins empty.
     /// Nothing when the piece is no string, which changes nothing.
     pub(crate) fn append_text(&mut self, key: &str, piece: &RawValue) -> Option<String> {

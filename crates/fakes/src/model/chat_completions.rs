@@ -86,8 +86,12 @@ impl Chunks<'_> {
         let mut calls = 0;
         for block in &reply.content {
             match block.kind() {
-                "text" => self.push_pieces(&mut events, "content", block.text("text")),
-                "thinking" => self.push_pieces(&mut events, "reasoning_content", block.text("thinking")),
+                "text" => {
+                    self.push_pieces(&mut events, block.text("text"), |piece| json!({ "content": piece }))
+                }
+                "thinking" => {
+                    self.push_pieces(&mut events, block.text("thinking"), |piece| self.maker.thought(piece));
+                }
                 "tool_use" => {
                     self.push_call(&mut events, calls, block);
                     calls += 1;
@@ -105,9 +109,9 @@ impl Chunks<'_> {
         events
     }
 
-    fn push_pieces(&self, events: &mut Events, field: &str, text: &str) {
+    fn push_pieces(&self, events: &mut Events, text: &str, delta: impl Fn(&str) -> Value) {
         for piece in pieces(text) {
-            self.push(events, json!({ field: piece }), Value::Null);
+            self.push(events, delta(piece), Value::Null);
         }
     }
 
@@ -159,9 +163,8 @@ fn whole(reply: &Recorded, model: &str, asked: &rules::Asked<'_>) -> Value {
     if !calls.is_empty() {
         message["tool_calls"] = calls.into();
     }
-    let thought = said("thinking", "thinking");
-    if !thought.is_null() {
-        message["reasoning_content"] = thought;
+    if let Some(thought) = said("thinking", "thinking").as_str() {
+        asked.maker.put_thought(&mut message, thought);
     }
     let choice =
         json!({ "index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason(reply) });

@@ -108,6 +108,15 @@ impl Recorded {
         self.stop.as_deref().unwrap_or(if calls { "tool_use" } else { "end_turn" })
     }
 
+    /// What was thought, as servers tell it that show thoughts.
+    pub(super) fn thought(&self) -> String {
+        self.content
+            .iter()
+            .filter(|block| block.kind() == "thinking")
+            .map(|block| block.text("thinking"))
+            .collect()
+    }
+
     /// The ids of its calls.
     pub(super) fn call_ids(&self) -> impl Iterator<Item = &str> {
         self.content.iter().filter(|block| block.kind() == "tool_use").map(|block| block.text("id"))

@@ -3,18 +3,20 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::content::{self, Content};
 use super::details::{self, Details};
+use super::usage::WireUsage;
 use crate::halves::Grown;
 use crate::raw_object::RawObject;
 use crate::stream::{Assembly, Progress, transient};
-use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, bounds, count, refusal};
+use crate::{Delta, Error, Live, Part, Reply, Served, Stop, ToolCall, Usage, bounds, refusal};
 
 /// Calls of one reply; a server that counts further is broken, and would have us hold a gap for each missing one.
 const CALLS_MAX: usize = 256;
 /// Fields in which servers show what a model thought; no standard names one.
 const THOUGHTS: [&str; 2] = ["reasoning_content", "reasoning"];
 /// Fields of which each chunk has a piece. Of others a chunk has all: some servers repeat a name or a channel in every one.
-const PIECES: [&str; 4] = ["content", "refusal", "reasoning_content", "reasoning"];
+const PIECES: [&str; 3] = ["refusal", "reasoning_content", "reasoning"];
 
 /// A reply that is not whole yet.
 pub(super) struct Assembling<'a> {
@@ -24,6 +26,7 @@ pub(super) struct Assembling<'a> {
     turn: usize,
     model: String,
     message: RawObject,
+    content: Content,
     /// What comes in the fields of that kind.
     details: [Details; details::FIELDS.len()],
     calls: Vec<Growing>,
@@ -53,29 +56,6 @@ struct Choice {
     error: Option<Box<RawValue>>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
-struct WireUsage {
-    #[serde(default, deserialize_with = "count::tokens")]
-    prompt_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "count::tokens")]
-    completion_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "count::tokens")]
-    total_tokens: Option<u64>,
-    /// US dollars; OpenRouter tells them.
-    #[serde(default, deserialize_with = "count::told")]
-    cost: Option<f64>,
-    #[serde(default, deserialize_with = "count::told")]
-    prompt_tokens_details: Option<PromptDetails>,
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-struct PromptDetails {
-    #[serde(default, deserialize_with = "count::tokens")]
-    cached_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "count::tokens")]
-    cache_write_tokens: Option<u64>,
-}
-
 impl<'a> Assembling<'a> {
     pub(super) fn new(served: &'a Served, live: &'a dyn Live, turn: usize) -> Self {
         let mut message = RawObject::default();
@@ -86,6 +66,7 @@ impl<'a> Assembling<'a> {
             turn,
             model: served.model().to_owned(),
             message,
+            content: Content::default(),
             details: Default::default(),
             calls: Vec::new(),
             stop: None,
@@ -96,11 +77,14 @@ impl<'a> Assembling<'a> {
 
     /// The reply, when nothing of it is missing.
     pub(super) fn finish(mut self) -> Result<Reply, Error> {
-        let Some(word) = self.stop.take().or_else(|| self.unsaid_stop()) else {
+        if let Some(content) = std::mem::take(&mut self.content).into_raw() {
+            self.message.set("content", content);
+        }
+        let parts = parts(&self.message);
+        let Some(word) = self.stop.take().or_else(|| self.unsaid_stop(&parts)) else {
             return Err(transient(self.served.provider(), "the reply broke off before its end".to_owned()));
         };
         let stop = stop_of(&word, !self.calls.is_empty());
-        let parts = parts(&self.message);
         for (field, details) in details::FIELDS.iter().zip(&self.details) {
             if let Some(details) = details.to_raw() {
                 self.message.set(field, details);
@@ -117,8 +101,8 @@ impl<'a> Assembling<'a> {
 
     /// Why the model stopped when nobody said. A server that has said something and its last line may have had nothing more
     /// to say; a call may want more of its arguments.
-    fn unsaid_stop(&self) -> Option<String> {
-        let says = self.message.text("content").is_some_and(|text| !text.trim().is_empty());
+    fn unsaid_stop(&self, parts: &[Part]) -> Option<String> {
+        let says = parts.iter().any(|part| matches!(part, Part::Text(_)));
         (self.done && self.calls.is_empty() && says).then(|| "stop".to_owned())
     }
 
@@ -134,10 +118,7 @@ impl<'a> Assembling<'a> {
 
     /// Puts the calls into the message, and gives them as such.
     fn finish_calls(&mut self, stop: &Stop) -> Result<Vec<ToolCall>, Error> {
-        let empty = self.message.text("content").is_none_or(|text| text.is_empty());
-        let listed =
-            self.message.text("content").is_none() && self.message.keys().any(|key| key == "content");
-        if empty && !listed {
+        if self.message.raw("content").is_none() {
             self.message.set("content", RawValue::NULL.to_owned());
         }
         let count = self.calls.len();
@@ -168,9 +149,18 @@ impl<'a> Assembling<'a> {
     fn take_delta(&mut self, delta: RawObject) -> Result<(), Error> {
         // Where a server shows a thought under two names, it is heard once.
         let thought = THOUGHTS.into_iter().find(|key| delta.text(key).is_some_and(|text| !text.is_empty()));
+        let is_listed = delta.raw("tool_calls").is_some_and(|calls| calls.get() != "null")
+            || self.calls.iter().any(|call| call.index.is_some() || !call.id.is_empty());
         for (key, piece) in delta.into_raw_fields() {
             match key.as_str() {
                 "role" => {}
+                // The form before `tool_calls`: one call, without an id. Some servers send both.
+                "function_call" if is_listed || piece.get() == "null" => {}
+                "function_call" => {
+                    let mut call = RawObject::default();
+                    call.set("function", piece);
+                    self.take_call(call)?;
+                }
                 "tool_calls" => {
                     let pieces: Option<Vec<RawObject>> = serde_json::from_str(piece.get())
                         .map_err(|_| self.protocol("the tool calls are no list of objects"))?;
@@ -178,15 +168,35 @@ impl<'a> Assembling<'a> {
                         self.take_call(piece)?;
                     }
                 }
+                "content" => self.take_content(piece, thought)?,
                 field if PIECES.contains(&field) => {
                     let more = self.message.merge(&key, piece).unwrap_or_default();
-                    if !more.is_empty() && field == "content" {
-                        self.live.hear(Delta::Text(&more));
-                    } else if !more.is_empty() && Some(field) == thought {
+                    if !more.is_empty() && Some(field) == thought {
                         self.live.hear(Delta::Thought(&more));
                     }
                 }
                 _ => self.take_whole(&key, piece),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in a piece of the content; a thought in it is heard unless a field of its own has it.
+    fn take_content(&mut self, piece: Box<RawValue>, thought: Option<&str>) -> Result<(), Error> {
+        let heard = self.content.take(&piece).map_err(|what| self.protocol(what))?;
+        let Some(heard) = heard else {
+            self.message.set_told("content", piece);
+            return Ok(());
+        };
+        // Its place among the fields; what it is comes when all of it has come.
+        if self.message.raw("content").is_none() {
+            self.message.set("content", RawValue::NULL.to_owned());
+        }
+        for part in &heard {
+            match part {
+                Part::Text(text) => self.live.hear(Delta::Text(text)),
+                Part::Thought(text) if thought.is_none() => self.live.hear(Delta::Thought(text)),
+                Part::Thought(_) => {}
             }
         }
         Ok(())
@@ -347,21 +357,6 @@ impl Growing {
     }
 }
 
-impl WireUsage {
-    /// The wire counts cached tokens twice: as such, and in the sum. Gemini counts thoughts in the total alone.
-    fn split(self) -> Usage {
-        let details = self.prompt_tokens_details.unwrap_or_default();
-        let cache_read = details.cached_tokens.unwrap_or(0);
-        let cache_write = details.cache_write_tokens.unwrap_or(0);
-        let prompt = self.prompt_tokens.unwrap_or(0);
-        let input = prompt.saturating_sub(cache_read).saturating_sub(cache_write);
-        let rest = self.total_tokens.unwrap_or(0).saturating_sub(prompt);
-        let output = self.completion_tokens.unwrap_or(0).max(rest);
-        let usd = self.cost.filter(|usd| usd.is_finite() && *usd >= 0.0);
-        Usage { input, output, cache_read, cache_write, usd }
-    }
-}
-
 /// Whether this tells of an error, in any of the forms that are about.
 fn is_error(chunk: &RawObject) -> bool {
     let says = |kind: &str| chunk.text(kind).as_deref() == Some("error");
@@ -374,12 +369,17 @@ fn is_something_else(chunk: &RawObject) -> bool {
         || chunk.text("object").is_some_and(|object| !object.contains("chat.completion"))
 }
 
-/// What a whole message says and thinks.
+/// What a whole message says and thinks. A thought that has a field of its own is not told again from the content.
 pub(crate) fn parts(message: &RawObject) -> Vec<Part> {
     let said = |key: &&str| message.text(key).filter(|text| !text.trim().is_empty());
     let thought = THOUGHTS.iter().find_map(said).map(Part::Thought);
-    let text = said(&"content").map(Part::Text);
-    thought.into_iter().chain(text).collect()
+    let content = message.raw("content").map(content::parts).unwrap_or_default();
+    let is_told = |part: &Part| match part {
+        Part::Text(text) => !text.trim().is_empty(),
+        Part::Thought(text) => !text.trim().is_empty() && thought.is_none(),
+    };
+    let content: Vec<Part> = content.into_iter().filter(is_told).collect();
+    thought.into_iter().chain(content).collect()
 }
 
 /// The calls of a whole message.

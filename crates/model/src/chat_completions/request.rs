@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::content;
 use crate::foreign;
 use crate::history::{Before, Encoded, MARK, Placed};
 use crate::raw_object::{RawObject, push_json_string, raw};
 use crate::vendors::{Telling, Turns, UsageTold};
-use crate::{Caches, Conversation, Error, Message, Origin, Reply, Served, Stop};
+use crate::{Caches, Conversation, Error, Message, Origin, Part, Reply, Served, Stop};
 
 /// What stands for a text of nothing: some servers refuse empty texts.
 const NOTHING: &str = "(nothing)";
@@ -174,9 +175,7 @@ fn assistant(reply: &Reply, served: &Served) -> Result<Vec<Encoded>, Error> {
     }
     let spoiled = |_| Error::Config("the conversation holds a reply that is none of this wire".to_owned());
     let message: RawObject = serde_json::from_str(reply.raw.get()).map_err(spoiled)?;
-    let says_nothing =
-        reply.calls.is_empty() && message.raw("content").is_none_or(|content| is_empty(content.get()));
-    if says_nothing {
+    if reply.calls.is_empty() && message.raw("content").is_none_or(says_nothing) {
         return Ok(Vec::new());
     }
     let json = taken_back(&reply.raw, &TAKEN_BACK, served).map_err(spoiled)?;
@@ -252,8 +251,9 @@ fn rewritten(reply: &Reply, replies: usize, telling: &Telling) -> Vec<Encoded> {
     vec![Encoded { json, mark_at: None }]
 }
 
-fn is_empty(content: &str) -> bool {
-    matches!(content, "null" | "\"\"" | "[]")
+/// Whether nothing is said in a content; what is only thought there is not said.
+fn says_nothing(content: &RawValue) -> bool {
+    !content::parts(content).iter().any(|part| matches!(part, Part::Text(_)))
 }
 
 fn or_nothing(text: &str) -> &str {

@@ -92,6 +92,8 @@ fn replies_that_servers_would_not_take_back_are_left_out() {
     let before = encoded(&model, &conversation);
     conversation.push(reply(r#"{"role":"assistant","content":null}"#, 0, Stop::Finished));
     conversation.push(reply(r#"{"role":"assistant","content":""}"#, 0, Stop::Finished));
+    let thought = r#"[{"type":"thinking","thinking":[{"type":"text","text":"Hm."}]}]"#;
+    conversation.push(reply(&format!(r#"{{"role":"assistant","content":{thought}}}"#), 0, Stop::Finished));
     conversation.push(reply(r#"{"role":"assistant","content":"x","tool_calls":[{}]}"#, 0, Stop::Refused));
     assert_eq!(encoded(&model, &conversation), before);
 }

@@ -15,7 +15,7 @@ const UNSIGNED: [&str; 2] = ["skip_thought_signature_validator", "context_engine
 pub(super) enum Maker {
     /// Its calls are signed.
     Google,
-    /// Results are followed by a reply.
+    /// Results are followed by a reply, and thoughts are parts of the content.
     Mistral,
     /// Replies that call tools go back with their thoughts. Moonshot's Kimi is the same.
     DeepSeek,
@@ -67,6 +67,24 @@ impl Maker {
         fields
     }
 
+    /// A piece of a thought as it is streamed.
+    pub(super) fn thought(self, piece: &str) -> Value {
+        match self {
+            Self::Mistral => json!({ "content": [think_chunk(piece)] }),
+            Self::Google | Self::DeepSeek | Self::Other => json!({ "reasoning_content": piece }),
+        }
+    }
+
+    /// Puts the whole of a thought into a reply.
+    pub(super) fn put_thought(self, message: &mut Value, thought: &str) {
+        if self != Self::Mistral {
+            message["reasoning_content"] = thought.into();
+            return;
+        }
+        let text = message["content"].as_str().map(|text| json!({ "type": "text", "text": text }));
+        message["content"] = [think_chunk(thought)].into_iter().chain(text).collect();
+    }
+
     /// Whether this is what a client says in the place of a reply.
     pub(super) fn is_stand_in(self, reply: &Value) -> bool {
         self == Self::Mistral && text(reply, "content") == STAND_IN
@@ -90,6 +108,28 @@ impl Maker {
         Ok(())
     }
 
+    /// Checks the thought that stands in the content of a reply against the one that was `recorded`.
+    pub(super) fn check_content(self, told: Told<'_>, recorded: &str) -> Result<(), Refusal> {
+        if self != Self::Mistral {
+            return Ok(());
+        }
+        if told.reply.get("reasoning_content").is_some() {
+            return Err(Refusal::new(422, "invalid_request_error", "Extra inputs are not permitted"));
+        }
+        let parts = told.reply["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let thoughts: Vec<&Value> = parts.iter().filter(|part| text(part, "type") == "thinking").collect();
+        if thoughts.len() > 1 {
+            let message = format!("Expected at most one leading ThinkChunk, got {}", thoughts.len());
+            return Err(Refusal::invalid(message));
+        }
+        match thoughts.first() {
+            Some(thought) if **thought != think_chunk(recorded) => {
+                Err(Refusal::invalid("'content' is not what the model answered."))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Checks a reply; `since_user` when it is of the turn that the user's last word began.
     pub(super) fn check_reply(self, told: Told<'_>, since_user: bool) -> Result<(), Refusal> {
         let Some(call) = told.reply.pointer("/tool_calls/0") else { return Ok(()) };
@@ -106,6 +146,11 @@ impl Maker {
             Self::Google | Self::Mistral | Self::DeepSeek | Self::Other => Ok(()),
         }
     }
+}
+
+/// What Mistral calls a `ThinkChunk`.
+fn think_chunk(thought: &str) -> Value {
+    json!({ "type": "thinking", "thinking": [{ "type": "text", "text": thought }] })
 }
 
 fn check_signature(call: &Value, told: Told<'_>) -> Result<(), Refusal> {

@@ -163,8 +163,11 @@ fn check_messages(messages: &[Value], recording: &Recording, maker: Maker) -> Re
                 if maker.is_stand_in(message) {
                     continue;
                 }
-                check_thought(message, &at, recording.reply(place), maker)?;
-                maker.check_reply(Told { reply: message, n, place }, last_word < Some(n))?;
+                let told = Told { reply: message, n, place };
+                let thought = recording.reply(place).map(Recorded::thought).unwrap_or_default();
+                check_thought(message, &at, &thought, maker)?;
+                maker.check_content(told, &thought)?;
+                maker.check_reply(told, last_word < Some(n))?;
                 place += 1;
             }
             "tool" => {
@@ -231,20 +234,9 @@ fn check_reply<'a>(message: &'a Value, at: &str, maker: Maker) -> Result<Vec<&'a
 }
 
 /// Servers that show their thoughts in this field want them back as they were.
-fn check_thought(
-    message: &Value,
-    at: &str,
-    recorded: Option<&Recorded>,
-    maker: Maker,
-) -> Result<(), Refusal> {
+fn check_thought(message: &Value, at: &str, recorded: &str, maker: Maker) -> Result<(), Refusal> {
     let Some(thought) = message.get("reasoning_content") else { return Ok(()) };
-    if maker.takes_thought(thought) {
-        return Ok(());
-    }
-    let blocks = recorded.map(|reply| reply.content.iter()).into_iter().flatten();
-    let recorded: String =
-        blocks.filter(|block| block.kind() == "thinking").map(|block| block.text("thinking")).collect();
-    if thought.as_str() == Some(recorded.as_str()) {
+    if maker.takes_thought(thought) || thought.as_str() == Some(recorded) {
         return Ok(());
     }
     let at = format!("{at}.reasoning_content");

@@ -180,6 +180,72 @@ fn what_is_for_people_is_heard_as_it_comes() {
 }
 
 #[test]
+fn a_content_that_is_a_list_is_heard_and_kept_in_its_place() {
+    let heard = Heard::default();
+    let thought = |text: &str| {
+        chunk(
+            &format!(
+                r#"{{"content":[{{"type":"thinking","thinking":[{{"type":"text","text":"{text}"}}]}}]}}"#
+            ),
+            "null",
+        )
+    };
+    let call = r#"{"tool_calls":[{"index":0,"id":"c","function":{"name":"n","arguments":"{}"}}]}"#;
+    let chunks = [
+        chunk(r#"{"role":"assistant","content":""}"#, "null"),
+        thought("H"),
+        chunk(r#"{"content":"","name":"x"}"#, "null"),
+        thought("m."),
+        chunk(r#"{"content":"I look."}"#, "null"),
+        chunk(call, "\"tool_calls\""),
+    ];
+    let body: String = chunks.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let reply = read_aloud(&body, &[], &heard).unwrap();
+    let expected = concat!(
+        r#"{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm."}]},{"type":"text","text":"I look."}],"#,
+        r#""name":"x","tool_calls":[{"id":"c","type":"function","function":{"name":"n","arguments":"{}"}}]}"#
+    );
+    assert_eq!(reply.raw.get(), expected);
+    assert_eq!(reply.parts, [Part::Thought("Hm.".to_owned()), Part::Text("I look.".to_owned())]);
+    assert_eq!(heard.lines(), ["thought: Hm.", "text: I look."]);
+    // A thought under two names is heard once, and kept under both.
+    let twice = r#"{"reasoning_content":"Hm","content":[{"type":"thinking","thinking":"Hm"},{"type":"text","text":"So."}]}"#;
+    let heard = Heard::default();
+    let reply = read_aloud(&format!("data: {}\n\n", chunk(twice, "\"stop\"")), &[], &heard).unwrap();
+    assert_eq!(reply.parts, [Part::Thought("Hm".to_owned()), Part::Text("So.".to_owned())]);
+    assert_eq!(heard.lines(), ["thought: Hm", "text: So."]);
+    assert!(reply.raw.get().contains(r#"[{"type":"thinking","thinking":"Hm"},"#), "{}", reply.raw.get());
+}
+
+#[test]
+fn a_call_in_the_form_before_lists_is_one_all_the_same() {
+    let piece =
+        |function: &str, more: &str| chunk(&format!(r#"{{"function_call":{function}{more}}}"#), "null");
+    let end = chunk(r#"{"function_call":null}"#, "\"function_call\"");
+    let name = piece(r#"{"name":"bash","arguments":"{\"a\":"}"#, "");
+    let reply = read(&[&name, &piece(r#"{"arguments":" 1}"}"#, ""), &end]).unwrap();
+    let call =
+        ToolCall { id: "call_3_0".to_owned(), name: "bash".to_owned(), arguments: r#"{"a": 1}"#.to_owned() };
+    assert_eq!((reply.calls, reply.stop), (vec![call], Stop::Tools));
+    assert_eq!(
+        reply.raw.get(),
+        r#"{"role":"assistant","content":null,"tool_calls":[{"id":"call_3_0","type":"function","function":{"name":"bash","arguments":"{\"a\": 1}"}}]}"#
+    );
+    // A server that sends both forms calls once.
+    let both = piece(
+        r#"{"name":"bash","arguments":"{}"}"#,
+        r#","tool_calls":[{"index":0,"id":"c","function":{"name":"bash","arguments":"{}"}}]"#,
+    );
+    let reply = read(&[&both, &piece(r#"{"arguments":""}"#, ""), &end]).unwrap();
+    assert_eq!(reply.calls.len(), 1, "{:?}", reply.calls);
+    assert!(!reply.raw.get().contains("function_call"), "{}", reply.raw.get());
+    for odd in ["7", r#""bash""#] {
+        let result = read(&[&piece(odd, ""), &end]);
+        assert!(matches!(result, Err(Error::Protocol { .. })), "{odd}: {result:?}");
+    }
+}
+
+#[test]
 fn a_call_is_heard_without_being_shown() {
     let heard = Heard::default();
     let piece =
