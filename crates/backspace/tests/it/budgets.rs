@@ -127,7 +127,7 @@ fn much(n: usize) -> Value {
 ///
 /// The stand-in answers by the number of replies that it sees: after four of them with the summary; after the one that
 /// is kept it goes through the rest again, which prints little then.
-async fn compacted_over(vendor: &str, protocol: Protocol) -> Vec<Entry> {
+async fn compacted_over(vendor: &str, model: &str, protocol: Protocol) -> Vec<Entry> {
     let summary = json!({ "content": [{ "type": "text", "text": "I have seen four lists of numbers." }] });
     let replies = (1..=4).map(much).chain([summary, calls([the_fix()]), calls([finish()])]);
     let text: String = replies
@@ -138,11 +138,11 @@ async fn compacted_over(vendor: &str, protocol: Protocol) -> Vec<Entry> {
         .collect();
     let fake = Fake::new(Recording::parse(&text).unwrap());
     let running = fake.start().await.unwrap();
-    let small = "[anthropic.models.\"claude-opus-5-5\"]\ncontext = 32_000\n[openai.models.\"gpt-5\"]\ncontext = 32_000\n";
-    let vendors = Vendors::built_in().with(small).unwrap();
-    let (model, url) = match protocol {
-        Protocol::Anthropic => ("claude-opus-5-5", running.anthropic_url()),
-        Protocol::ChatCompletions | Protocol::Responses => ("gpt-5", running.openai_url()),
+    let small = format!("[{vendor}.models.\"{model}\"]\ncontext = 32_000\n");
+    let vendors = Vendors::built_in().with(&small).unwrap();
+    let url = match protocol {
+        Protocol::Anthropic => running.anthropic_url(),
+        Protocol::ChatCompletions | Protocol::Responses => running.openai_url(),
     };
     let served = Served::new(vendors.get(vendor).unwrap(), SecretString::from("sk-x"), model);
     let config = model::Config::Served(served.speaking(protocol).at(url));
@@ -155,22 +155,25 @@ async fn compacted_over(vendor: &str, protocol: Protocol) -> Vec<Entry> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_is_begun_again_on_every_wire() {
-    for (vendor, protocol) in [
-        ("anthropic", Protocol::Anthropic),
-        ("openai", Protocol::ChatCompletions),
-        ("openai", Protocol::Responses),
+    for (vendor, model, protocol) in [
+        ("anthropic", "claude-opus-5-5", Protocol::Anthropic),
+        ("openai", "gpt-5", Protocol::ChatCompletions),
+        ("openai", "gpt-5", Protocol::Responses),
+        // Their makers refuse a history that others take: calls without a signature, a user right after results.
+        ("gemini", "gemini-4-hydrogen", Protocol::ChatCompletions),
+        ("mistral", "mistral-large-4", Protocol::ChatCompletions),
     ] {
-        let entries = compacted_over(vendor, protocol).await;
+        let entries = compacted_over(vendor, model, protocol).await;
         let of = |entry: &Entry| match &entry.event {
             Event::ContextCompacted(it) => Some(it.clone()),
             _ => None,
         };
         let compacted: Vec<ContextCompacted> = entries.iter().filter_map(of).collect();
-        assert_eq!(compacted.len(), 1, "{protocol:?}: {compacted:?}");
+        assert_eq!(compacted.len(), 1, "{model}: {compacted:?}");
         let ContextCompacted { how, summary, turns_kept, before_tokens, after_tokens, .. } = &compacted[0];
-        assert_eq!((*how, *turns_kept), (Compacted::ByModel, 1), "{protocol:?}: {:?}", compacted[0]);
-        assert!(before_tokens > after_tokens, "{protocol:?}: {before_tokens} {after_tokens}");
+        assert_eq!((*how, *turns_kept), (Compacted::ByModel, 1), "{model}: {:?}", compacted[0]);
+        assert!(before_tokens > after_tokens, "{model}: {before_tokens} {after_tokens}");
         assert!(summary.contains("I have seen four lists of numbers."), "{summary}");
-        assert!(matches!(outcome(&entries), Outcome::Delivered(_)), "{protocol:?}: {:?}", outcome(&entries));
+        assert!(matches!(outcome(&entries), Outcome::Delivered(_)), "{model}: {:?}", outcome(&entries));
     }
 }
