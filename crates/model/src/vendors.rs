@@ -11,7 +11,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::{Caches, Facts, Price, Rates, Thinking};
-use address::Template;
+use address::{Owner, Template};
 pub use row::Protocol;
 pub(crate) use row::{KeyHeader, OutputLimit, Turns};
 use row::{LongRow, ModelRow, PriceRow, Row, Rows, Told};
@@ -36,10 +36,17 @@ pub struct Vendors {
 pub struct Vendor {
     name: String,
     manners: Manners,
-    /// The manners of somebody else's server in this vendor's place, where they differ.
-    elsewhere: Option<Manners>,
+    /// What holds of somebody else's server in this vendor's place.
+    elsewhere: Option<Elsewhere>,
     row: Row,
     base_url: Template,
+}
+
+/// Another vendor, as far as it holds of somebody else's server in a vendor's place.
+#[derive(Debug)]
+struct Elsewhere {
+    manners: Manners,
+    models: IndexMap<ModelPattern, ModelRow>,
 }
 
 /// How a server is spoken to.
@@ -167,7 +174,7 @@ impl Vendor {
                 let row = all
                     .get(other)
                     .ok_or(format!("names `{}` in `elsewhere`, which is no vendor", other.as_str()))?;
-                Some(Manners::of(row)?)
+                Some(Elsewhere { manners: Manners::of(row)?, models: row.models.clone() })
             }
         };
         for (model, row) in &row.models {
@@ -229,7 +236,7 @@ impl Vendor {
 
     /// What is known of `model`.
     pub fn facts(&self, model: &str) -> Facts {
-        let row = self.row_of(model);
+        let row = row_of(&self.row.models, model);
         let unknown = Facts::UNKNOWN;
         Facts {
             context_tokens: row.context.map_or(unknown.context_tokens, |tokens| tokens.get()),
@@ -243,26 +250,18 @@ impl Vendor {
         }
     }
 
-    /// How `model` is told what it did not say itself.
-    pub(crate) fn telling(&self, model: &str) -> Telling {
-        let row = self.row_of(model);
+    /// How `model` is told what it did not say itself, by whoever's server.
+    fn telling(&self, model: &str, owner: Owner) -> Telling {
+        let own = row_of(&self.row.models, model);
+        let row = match (owner, &self.elsewhere) {
+            (Owner::Other, Some(elsewhere)) => own.over(row_of(&elsewhere.models, model)),
+            (Owner::Other, None) | (Owner::Vendor, _) => own,
+        };
         Telling {
             turns: row.turns.unwrap_or(Turns::Free),
             reply: row.rewritten_reply.unwrap_or_default(),
             call: row.rewritten_call.unwrap_or_default(),
         }
-    }
-
-    /// What is written of `model`: its own line, and for what that leaves out the families that it belongs to.
-    fn row_of(&self, model: &str) -> ModelRow {
-        let mut fitting: Vec<(usize, &ModelRow)> = self
-            .row
-            .models
-            .iter()
-            .filter_map(|(name, row)| Some((fit(model, name.as_str())?, row)))
-            .collect();
-        fitting.sort_by_key(|(closeness, _)| std::cmp::Reverse(*closeness));
-        fitting.into_iter().fold(ModelRow::default(), |row, (_, next)| row.over(next.clone()))
     }
 
     fn price(&self, row: &PriceRow, long: Option<&LongRow>) -> Option<Price> {
@@ -300,6 +299,14 @@ fn rates(input: Usd, cache_write: Option<Usd>, cache_read: Option<Usd>, output: 
         cache_read: cache_read.unwrap_or(input).get(),
         output: output.get(),
     }
+}
+
+/// What is written of `model`: its own line, and for what that leaves out the families that it belongs to.
+fn row_of(models: &IndexMap<ModelPattern, ModelRow>, model: &str) -> ModelRow {
+    let mut fitting: Vec<(usize, &ModelRow)> =
+        models.iter().filter_map(|(name, row)| Some((fit(model, name.as_str())?, row))).collect();
+    fitting.sort_by_key(|(closeness, _)| std::cmp::Reverse(*closeness));
+    fitting.into_iter().fold(ModelRow::default(), |row, (_, next)| row.over(next.clone()))
 }
 
 /// How closely `pattern` fits `model`; a full name more closely than any family.

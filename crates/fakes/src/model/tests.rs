@@ -1,5 +1,6 @@
 //! What the stand-in refuses and how it answers, on all wires.
 
+mod makers;
 mod responses;
 
 use serde_json::{Value, json};

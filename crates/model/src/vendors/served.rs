@@ -108,7 +108,7 @@ impl Vendor {
         let model = model.ok_or_else(|| Unready::NeedsModel(variable.unwrap_or("model").to_owned()))?;
         let mut served = Served::new(self, SecretString::from(key.unwrap_or_default()), model);
         if owner == Owner::Other {
-            served.manners = self.elsewhere.unwrap_or(self.manners);
+            served.manners = self.elsewhere.as_ref().map_or(self.manners, |elsewhere| elsewhere.manners);
         }
         if let Some((name, word)) =
             row.wire_variable.as_ref().and_then(|name| Some((name, setting(name.as_str())?)))
@@ -254,7 +254,7 @@ impl Served {
 
     /// How the model is told what it did not say itself.
     pub(crate) fn telling(&self) -> Telling {
-        self.vendor.telling(&self.model)
+        self.vendor.telling(&self.model, self.owner)
     }
 
     /// What `usage` of a reply costs that `answered` gave, in US dollars; nothing when no price is known.

@@ -279,7 +279,8 @@ fn only_listed_models_may_be_asked_of_a_vendor_that_has_a_list() {
 
 #[test]
 fn whoever_serves_a_model_tells_it_what_its_maker_wants() {
-    let of = |vendors: &Vendors, name: &str, model: &str| vendors.get(name).unwrap().telling(model);
+    let of =
+        |vendors: &Vendors, name: &str, model: &str| vendors.get(name).unwrap().telling(model, Owner::Vendor);
     let own = Vendors::built_in();
     for (vendor, model) in [
         ("mistral", "mistral-medium-3.5"),
@@ -302,6 +303,23 @@ fn whoever_serves_a_model_tells_it_what_its_maker_wants() {
     {
         assert_eq!(of(own, "openai-compatible", model).reply.as_str(), expected, "{model}");
     }
+    // Somebody else's server in the place of OpenAI's.
+    let openai = |vendors: &Vendors, settings: &[(&str, &str)]| {
+        let value = |name: &str| {
+            settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        vendors
+            .get("openai")
+            .unwrap()
+            .served(value, Called::WithModel("mistralai/x"))
+            .unwrap()
+            .telling()
+            .turns
+    };
+    let (key, nim) = (("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "https://integrate.api.nvidia.com/v1"));
+    assert_eq!((openai(own, &[key]), openai(own, &[key, nim])), (Turns::Free, Turns::Alternating));
+    let free = own.with("[openai.models.\"mistralai/*\"]\nturns = \"free\"").unwrap();
+    assert_eq!(openai(&free, &[key, nim]), Turns::Free);
     let none = Telling { turns: Turns::Free, reply: Fields::default(), call: Fields::default() };
     for (vendor, model) in [("openai", "gpt-5"), ("openrouter", "openai/gpt-5"), ("vllm", "qwen3")] {
         assert_eq!(of(own, vendor, model), none, "{vendor} {model}");
