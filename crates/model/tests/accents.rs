@@ -233,3 +233,16 @@ async fn those_who_want_thoughts_back_get_a_blank_for_those_of_others() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_reply_that_stands_between_has_what_a_reply_needs() {
+    let mut bench = Bench::new("[openai-compatible.models.\"deepseek-*\"]\nturns = \"alternating\"").await;
+    bench.tell("Begin.");
+    let model = bench.model(DEEPSEEK);
+    bench.ask(&*model).await.unwrap();
+    let between = concat!(
+        r#"{"role":"user","content":"Do it."},{"role":"assistant","content":"Noted.","reasoning_content":" "},"#,
+        r#"{"role":"user","content":"Begin."}"#
+    );
+    assert_eq!(bench.sent(), between);
+}

@@ -34,15 +34,14 @@ impl Content {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn take(&mut self, piece: &RawValue) -> Result<Option<Vec<Part>>, &'static str> {
-        let items = match serde_json::from_str::<Vec<RawObject>>(piece.get()) {
-            Ok(items) => items,
-            Err(_) if !piece.get().starts_with('"') => return Ok(None),
-            Err(_) if self.list.is_none() => {
-                let more = self.text.grow(piece).filter(|more| !more.is_empty());
-                return Ok(Some(more.map(Part::Text).into_iter().collect()));
-            }
-            Err(_) => vec![text_item(piece)],
-        };
+        let is_text = piece.get().starts_with('"');
+        if is_text && self.list.is_none() {
+            let more = self.text.grow(piece).filter(|more| !more.is_empty());
+            return Ok(Some(more.map(Part::Text).into_iter().collect()));
+        }
+        let items =
+            if is_text { Some(vec![text_item(piece)]) } else { serde_json::from_str(piece.get()).ok() };
+        let Some(items): Option<Vec<RawObject>> = items else { return Ok(None) };
         let list = self.list.get_or_insert_with(|| begun_with(std::mem::take(&mut self.text)));
         let heard = items.into_iter().filter_map(|item| take_item(list, item)).collect();
         if list.len() > PARTS_MAX { Err("its content has too many parts") } else { Ok(Some(heard)) }

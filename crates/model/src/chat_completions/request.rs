@@ -162,6 +162,7 @@ fn stands_between(before: Before, telling: &Telling) -> Option<Encoded> {
         (Turns::Alternating, Before::Told) => {
             let mut json = String::new();
             push_message(&mut json, "assistant", NOTED);
+            json.insert_str(json.len() - 1, telling.reply.as_str());
             Some(Encoded { json, mark_at: None })
         }
     }
