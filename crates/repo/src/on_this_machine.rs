@@ -1,6 +1,8 @@
 //! Where git comes when it is asked for a repository on this machine: its files may lead anywhere, and were written by who
 //! knows whom.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::io::Read as _;
@@ -10,35 +12,28 @@ use crate::Error;
 
 /// A file that names other folders has a line or two.
 const NOTE_BYTES_MAX: u64 = 64 * 1024;
-/// More object stores than this, one behind the other, are nobody's who means well. git itself follows five.
-const STORES_MAX: usize = 64;
+/// Files and folders of a repository that are looked at; `git gc` leaves few of any.
+const ENTRIES_MAX: usize = 200_000;
+/// The folders of a repository that are looked at to their last file. The halves of git that work there read no others.
+const WALKED: [&str; 4] = ["refs", "objects", "info", "reftable"];
+/// Nothing runs them, wherever they lie.
+const HOOKS: &str = "hooks";
 
-/// Files that git repeats a line of when it does not understand them, by their places in a repository.
-const REPEATED: &[&str] = &["HEAD", "packed-refs", "shallow", "config", "config.worktree", "info/grafts"];
-
-/// What git reads and writes when it is asked for the repository in `folder`, with all links followed: its own folder, the
-/// one that it shares with other work trees, its refs, its objects and every store that these borrow from, and the files
-/// that it could repeat.
+/// What git reads and writes when it is asked for the repository in `folder`, all links followed: its own folder, the one
+/// that it shares with other work trees, every store that it borrows objects from, and whatever links in these lead to.
 ///
 /// # Errors
-/// When there is no repository, or when what it names cannot be read.
-pub fn reached_from(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let Places { own, common } = Places::of(folder)?;
-    let refs = common.join("refs").canonicalize()?;
-    let mut stores = vec![common.join("objects").canonicalize()?];
-    let mut looked_at = 0;
-    while let Some(store) = stores.get(looked_at).cloned() {
-        let borrowed = alternates(&store)?;
-        stores.extend(borrowed.into_iter().filter(|store| !stores.contains(store)).collect::<Vec<_>>());
-        if stores.len() > STORES_MAX {
-            return Err(not_understood("it borrows objects from too many others"));
+/// [`io::ErrorKind::InvalidData`] when it cannot be followed to its end; else what the system says, where there is no
+/// repository.
+pub fn reached_from(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut walk = Walk::default();
+    for Places { own, common } in places(folder)? {
+        for place in [own, common] {
+            walk.repository(&place)?;
         }
-        looked_at += 1;
     }
-    let of_stores = stores.iter().map(|store| store.join("info/alternates"));
-    let files = REPEATED.iter().flat_map(|name| [own.join(name), common.join(name)]).chain(of_stores);
-    let files = files.filter_map(|file| file.canonicalize().ok()).collect::<Vec<_>>();
-    Ok([own, common, refs].into_iter().chain(stores).chain(files).collect())
+    walk.to_its_end()?;
+    Ok(walk.reached)
 }
 
 /// Refuses a push to `full_ref` that would be written where a link leads: git follows them.
@@ -46,15 +41,16 @@ pub fn reached_from(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// # Errors
 /// [`Error::Unfit`] with the link.
 pub(crate) fn refuse_links(folder: &Path, full_ref: &str) -> Result<(), Error> {
-    let doing = || format!("look at {}", folder.display());
-    let Places { own, common } = Places::of(folder).map_err(|error| Error::system(doing(), error))?;
-    let of_the_ref = Path::new(full_ref).ancestors().filter(|path| !path.as_os_str().is_empty());
-    let written: Vec<PathBuf> = of_the_ref
-        .flat_map(|path| [common.join(path), common.join("logs").join(path)])
-        .chain(["logs", "objects", "objects/pack", "reftable"].map(|name| common.join(name)))
-        .chain([own.join("logs"), own.join("logs/HEAD")])
-        .collect();
-    match written.iter().find(|path| path.is_symlink()) {
+    let places =
+        places(folder).map_err(|error| Error::system(format!("look at {}", folder.display()), error))?;
+    let written = places.iter().flat_map(|Places { own, common }| {
+        let of_the_ref = Path::new(full_ref).ancestors().filter(|path| !path.as_os_str().is_empty());
+        of_the_ref
+            .flat_map(|path| [common.join(path), common.join("logs").join(path)])
+            .chain(["logs", "objects", "objects/pack", "reftable"].map(|name| common.join(name)))
+            .chain([own.join("logs"), own.join("logs/HEAD")])
+    });
+    match written.into_iter().find(|path| path.is_symlink()) {
         None => Ok(()),
         Some(link) => Err(Error::Unfit {
             what: format!("{} is a link, and a push would be written where it leads", link.display()),
@@ -63,58 +59,187 @@ pub(crate) fn refuse_links(folder: &Path, full_ref: &str) -> Result<(), Error> {
 }
 
 /// The two folders of a repository; most have but one.
-struct Places {
-    own: PathBuf,
+pub(crate) struct Places {
+    /// What is this work tree's.
+    pub(crate) own: PathBuf,
+    /// What all work trees share.
     common: PathBuf,
 }
 
-impl Places {
-    /// As git finds them, without its further guesses by endings of the name.
-    fn of(folder: &Path) -> io::Result<Self> {
-        let dot_git = folder.join(".git");
-        let own = match fs::metadata(&dot_git) {
-            Ok(metadata) if metadata.is_file() => {
-                let note = note(&dot_git)?.unwrap_or_default();
-                let led = note.strip_prefix("gitdir: ");
-                folder.join(led.ok_or_else(|| not_understood("its .git names no folder"))?)
+/// The repositories that git may come to, in the order in which it tries the places (`enter_repo` in its `path.c`). It takes
+/// the last of them for certain; those before have something that it may not take.
+///
+/// # Errors
+/// When there is none that it takes for certain.
+pub(crate) fn places(folder: &Path) -> io::Result<Vec<Places>> {
+    let beside = |ending: &str| {
+        let mut name = OsString::from(folder);
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let mut found = Vec::new();
+    for place in [folder.join(".git"), folder.to_owned(), beside(".git/.git"), beside(".git")] {
+        if place.is_file() || place.join("HEAD").symlink_metadata().is_ok() {
+            let places = Places::at(&place)?;
+            let is_certain = places.are_certain();
+            found.push(places);
+            if is_certain {
+                return Ok(found);
             }
-            Ok(_) => dot_git,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => folder.to_owned(),
-            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, "there is no git repository"))
+}
+
+impl Places {
+    /// Of the repository at `place`, a folder or the file that stands for one.
+    fn at(place: &Path) -> io::Result<Self> {
+        let own = match note(place)? {
+            Some(note) => {
+                let led = note.strip_prefix("gitdir: ");
+                let led = led.ok_or_else(|| not_understood("its .git names no folder"))?;
+                place.parent().unwrap_or(place).join(led)
+            }
+            None => place.to_owned(),
         };
         let own = own.canonicalize()?;
         let common = match note(&own.join("commondir"))? {
             Some(shared) => own.join(shared).canonicalize()?,
             None => own.clone(),
         };
-        // Without these git would look elsewhere.
-        if own.join("HEAD").exists() && common.join("refs").is_dir() && common.join("objects").is_dir() {
-            Ok(Self { own, common })
-        } else {
-            Err(io::Error::new(io::ErrorKind::NotFound, "there is no git repository"))
-        }
+        Ok(Self { own, common })
+    }
+
+    /// Whether git takes them, whichever version it is.
+    fn are_certain(&self) -> bool {
+        let head = self.own.join("HEAD");
+        let is_oid =
+            |text: &str| matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let says_one = match fs::read_link(&head) {
+            Ok(target) => target.to_str().is_some_and(|target| target.starts_with("refs/")),
+            Err(_) => note(&head)
+                .is_ok_and(|head| head.is_some_and(|head| head.starts_with("ref: refs/") || is_oid(&head))),
+        };
+        // What is below can be looked up only by whoever may enter.
+        let may_enter = |name: &str| self.common.join(name).join(".").is_dir();
+        says_one && may_enter("refs") && may_enter("objects")
     }
 }
 
-/// The object stores that `store` borrows from, as far as they are there.
-fn alternates(store: &Path) -> io::Result<Vec<PathBuf>> {
-    let note = note(&store.join("info/alternates"))?.unwrap_or_default();
-    let mut borrowed = Vec::new();
-    for line in note.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if line.starts_with('"') {
-            return Err(not_understood("it borrows objects from a folder whose name is quoted"));
-        }
-        match store.join(line).canonicalize() {
-            Ok(path) => borrowed.push(path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(borrowed)
+/// What was come to, and what is still to be looked at. A list, since a chain of links may be long.
+#[derive(Default)]
+struct Walk {
+    reached: BTreeSet<PathBuf>,
+    entries: usize,
+    folders: Vec<PathBuf>,
+    /// Object stores whose lenders are not known yet.
+    stores: Vec<PathBuf>,
+    known_stores: BTreeSet<PathBuf>,
 }
 
-/// What a small file says, without the end of its last line; nothing when there is none.
+impl Walk {
+    /// Looks at the folder of a repository.
+    fn repository(&mut self, folder: &Path) -> io::Result<()> {
+        self.reached.insert(folder.to_owned());
+        for entry in fs::read_dir(folder)? {
+            let (entry, name) = entry.map(|entry| (entry.file_type(), entry.file_name()))?;
+            let (kind, path) = (entry?, folder.join(&name));
+            if kind.is_symlink() && name != HOOKS {
+                self.link(&path)?;
+            } else if kind.is_dir() && WALKED.iter().any(|walked| name == *walked) {
+                self.folders.push(path);
+            }
+        }
+        self.stores.push(folder.join("objects"));
+        Ok(())
+    }
+
+    fn to_its_end(&mut self) -> io::Result<()> {
+        loop {
+            if let Some(folder) = self.folders.pop() {
+                self.folder(&folder)?;
+            } else if let Some(store) = self.stores.pop() {
+                self.store(&store)?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn folder(&mut self, folder: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            self.entries += 1;
+            if self.entries > ENTRIES_MAX {
+                return Err(not_understood("it has too many files: `git gc` puts them together"));
+            }
+            let kind = entry.file_type()?;
+            if kind.is_symlink() {
+                self.link(&entry.path())?;
+            } else if kind.is_dir() {
+                self.folders.push(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what a link leads to.
+    fn link(&mut self, link: &Path) -> io::Result<()> {
+        match link.canonicalize() {
+            Ok(target) => {
+                let is_folder = target.is_dir();
+                if self.reached.insert(target.clone()) && is_folder {
+                    self.folders.push(target);
+                }
+                Ok(())
+            }
+            // So git once said which branch is the current one, whether that has a file or not.
+            Err(_) if fs::read_link(link).is_ok_and(|target| target.starts_with("refs/")) => Ok(()),
+            Err(_) => Err(not_understood("a link in it leads nowhere")),
+        }
+    }
+
+    /// Takes in the stores that `store` borrows from.
+    fn store(&mut self, store: &Path) -> io::Result<()> {
+        let store = match store.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            store => store?,
+        };
+        if !self.known_stores.insert(store.clone()) {
+            return Ok(());
+        }
+        let alternates = text(&store.join("info/alternates"))?.unwrap_or_default();
+        // A carriage return belongs to the name.
+        for line in alternates.split('\n').filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            if line.starts_with('"') {
+                return Err(not_understood("it borrows objects from a folder whose name is quoted"));
+            }
+            let borrowed = match store.join(line).canonicalize() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                borrowed => borrowed?,
+            };
+            if self.reached.insert(borrowed.clone()) {
+                self.folders.push(borrowed.clone());
+            }
+            self.stores.push(borrowed);
+        }
+        Ok(())
+    }
+}
+
+/// What a small file says, without the end of its last line; nothing when there is no such file.
 fn note(path: &Path) -> io::Result<Option<String>> {
+    if path.is_dir() {
+        return Ok(None);
+    }
+    let mut note = text(path)?;
+    if let Some(note) = &mut note {
+        note.truncate(note.trim_end_matches(['\n', '\r']).len());
+    }
+    Ok(note)
+}
+
+fn text(path: &Path) -> io::Result<Option<String>> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Ok(metadata) if metadata.is_file() => {}
@@ -127,7 +252,6 @@ fn note(path: &Path) -> io::Result<Option<String>> {
     if text.len() as u64 > NOTE_BYTES_MAX {
         return Err(not_understood("a file of its that names folders is too long"));
     }
-    text.truncate(text.trim_end_matches(['\n', '\r']).len());
     Ok(Some(text))
 }
 

@@ -1,6 +1,7 @@
 //! Brings a commit to a branch of the remote, never over somebody else's commits, and believes it only when the remote
 //! says so.
 
+use std::path::Path;
 use std::time::Duration;
 
 use events::{Branch, Oid};
@@ -11,6 +12,8 @@ use crate::{Error, Source, on_this_machine};
 
 /// A large change over a slow line, and a remote that runs checks before it answers.
 const PUSH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// `git config` ends so when it finds nothing.
+const NO_SUCH_SETTING: i32 = 1;
 /// One ref is asked for.
 const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -40,6 +43,7 @@ impl Mirror {
         let full_ref = branch.full_ref();
         if let Some(folder) = self.repos.place(&source.remote).local_path() {
             on_this_machine::refuse_links(folder, &full_ref)?;
+            self.refuse_hooks(folder).await?;
         }
         let former = match expect {
             Expect::New => "",
@@ -81,6 +85,27 @@ impl Mirror {
             return Err(Error::BranchTaken { branch: branch.clone(), head });
         }
         Err(refusal(output))
+    }
+
+    /// Refuses a push that a program may be run by which stands among the settings of the repository in `folder`: git does
+    /// that since 2.54, and has no one setting against it in all versions.
+    async fn refuse_hooks(&self, folder: &Path) -> Result<(), Error> {
+        let doing = format!("read the settings of {}", folder.display());
+        let places = on_this_machine::places(folder).map_err(|error| Error::system(doing.clone(), error))?;
+        for place in places {
+            let list = ["config", "--includes", "--name-only", "--get-regexp", r"^hook\."];
+            let listed = git::run(self.repos.git.call(doing.clone(), list).repository(&place.own)).await?;
+            if listed.code != NO_SUCH_SETTING {
+                let hook = listed.success()?.told().lines().next().unwrap_or_default().to_owned();
+                return Err(Error::Unfit {
+                    what: format!(
+                        "a push could run the program of the setting `{hook}` of {}",
+                        folder.display()
+                    ),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The commit at the head of `branch`, as the remote says now.

@@ -20,18 +20,14 @@ fn world() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn reached(folder: &Path) -> Vec<PathBuf> {
-    let mut reached = reached_from(folder).unwrap();
-    reached.retain(|path| path.is_dir());
-    reached.sort();
-    reached.dedup();
-    reached
+    reached_from(folder).unwrap().into_iter().collect()
 }
 
 #[test]
 fn what_is_reached_is_what_git_uses() {
     let (_folder, place) = world();
     let at = |names: &[&str]| names.iter().map(|name| place.join(name)).collect::<Vec<_>>();
-    let alone = at(&["a/.git", "a/.git/objects", "a/.git/refs"]);
+    let alone = at(&["a/.git"]);
     assert_eq!(reached(&place.join("a")), alone);
     // The folder itself may be named, or be one without a work tree.
     assert_eq!(reached(&place.join("a/.git")), alone);
@@ -41,7 +37,7 @@ fn what_is_reached_is_what_git_uses() {
     assert_eq!(reached(&place.join("w")), worktree);
     git(&place, &["clone", "-q", "--shared", "--bare", "a", "b.git"]);
     git(&place, &["clone", "-q", "--shared", "b.git", "c"]);
-    let borrowing = at(&["a/.git/objects", "b.git/objects", "c/.git", "c/.git/objects", "c/.git/refs"]);
+    let borrowing = at(&["a/.git/objects", "b.git/objects", "c/.git"]);
     assert_eq!(reached(&place.join("c")), borrowing);
 }
 
@@ -60,6 +56,59 @@ fn files_that_are_links_count_by_what_they_lead_to() {
 }
 
 #[test]
+fn links_and_lenders_are_followed_to_the_last_one() {
+    const MANY: usize = 2_000;
+    let (_folder, place) = world();
+    let chain = |name: &str, link: &dyn Fn(&Path, &str)| {
+        for number in 0..MANY {
+            let folder = place.join(format!("{name}{number}"));
+            fs::create_dir(&folder).unwrap();
+            link(&folder, &format!("../{name}{}", number + 1));
+        }
+        fs::create_dir(place.join(format!("{name}{MANY}"))).unwrap();
+    };
+    chain("l", &|folder, next| symlink(next, folder.join("x")).unwrap());
+    chain("s", &|folder, next| {
+        fs::create_dir(folder.join("info")).unwrap();
+        fs::write(folder.join("info/alternates"), next).unwrap();
+    });
+    symlink(place.join("l0"), place.join("a/.git/refs/heads/x")).unwrap();
+    let alternates = format!("{}\n", place.join("s0").display());
+    fs::write(place.join("a/.git/objects/info/alternates"), alternates).unwrap();
+    let reached = reached_from(&place.join("a")).unwrap();
+    assert!(["l", "s"].iter().all(|name| reached.contains(&place.join(format!("{name}{MANY}")))));
+}
+
+#[test]
+fn a_carriage_return_belongs_to_a_name() {
+    let (_folder, place) = world();
+    let private = place.join("private");
+    fs::create_dir(&private).unwrap();
+    symlink(&private, place.join("x\r")).unwrap();
+    let alternates = format!("{}\r\n", place.join("x").display());
+    fs::write(place.join("a/.git/objects/info/alternates"), alternates).unwrap();
+    assert!(reached(&place.join("a")).contains(&private));
+}
+
+#[test]
+fn every_place_that_git_tries_counts_until_one_is_certain() {
+    let (_folder, place) = world();
+    git(&place, &["init", "-q", "--bare", "private"]);
+    symlink(place.join("private"), place.join("a.git")).unwrap();
+    let (a, private) = (place.join("a"), place.join("private"));
+    assert!(!reached(&a).contains(&private));
+    for head in ["garbage\n", "ref: elsewhere\n", ""] {
+        fs::write(a.join(".git/HEAD"), head).unwrap();
+        // This is what git makes of it.
+        let taken = Command::new("git").args(["upload-pack", "--advertise-refs"]).arg(&a).output().unwrap();
+        assert!(taken.status.success(), "{head}");
+        assert!(reached(&a).contains(&private), "{head}");
+    }
+    symlink(&place, private.join("logs")).unwrap();
+    assert!(refuse_links(&a, "refs/heads/x").is_err());
+}
+
+#[test]
 fn what_cannot_be_followed_to_its_end_is_no_repository() {
     let (_folder, place) = world();
     let alternates = place.join("a/.git/objects/info/alternates");
@@ -72,17 +121,16 @@ fn what_cannot_be_followed_to_its_end_is_no_repository() {
     assert!(Command::new("mkfifo").arg(&alternates).status().unwrap().success());
     assert!(refused().contains("is none"), "{}", refused());
     fs::remove_file(&alternates).unwrap();
-    // Each borrows from the next one.
-    for number in 0..100 {
-        let store = place.join(format!("s{number}/info"));
-        fs::create_dir_all(&store).unwrap();
-        fs::write(store.join("alternates"), format!("../s{}\n", number + 1)).unwrap();
-    }
-    fs::write(&alternates, format!("{}\n", place.join("s0").display())).unwrap();
-    assert!(refused().contains("too many"), "{}", refused());
+    symlink("nowhere", place.join("a/.git/refs/heads/link")).unwrap();
+    assert!(refused().contains("leads nowhere"), "{}", refused());
+    fs::remove_file(place.join("a/.git/refs/heads/link")).unwrap();
     fs::write(&alternates, "# nothing\n\n/nowhere\n").unwrap();
     assert!(reached_from(&place.join("a")).is_ok());
-    fs::remove_file(place.join("a/.git/HEAD")).unwrap();
+    let head = place.join("a/.git/HEAD");
+    fs::remove_file(&head).unwrap();
+    symlink("refs/heads/not-there-yet", &head).unwrap();
+    assert!(reached_from(&place.join("a")).is_ok());
+    fs::remove_file(&head).unwrap();
     assert_eq!(refused(), "there is no git repository");
 }
 

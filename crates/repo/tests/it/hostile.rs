@@ -80,12 +80,31 @@ async fn a_hostile_repository_runs_nothing() {
     let mark = || fs::read_to_string(traps.path().join("run-by-somebody")).unwrap_or_default();
     assert_eq!(mark(), "", "something was run");
     // The traps do work: they catch whoever pushes there without care.
+    git(&world.origin(), &["config", "--unset", "receive.fsckObjects"]);
     git(&mirror_dir(&world), &["push", "-q", world.origin().to_str().unwrap(), "main:refs/heads/careless"]);
     let caught = mark();
     assert!(
         ["pre-receive", "post-update", "alternate-refs"].iter().all(|trap| caught.contains(trap)),
         "{caught}"
     );
+}
+
+#[tokio::test]
+async fn a_push_that_a_setting_could_run_a_program_by_is_refused() {
+    let world = World::new(|dir| fs::write(dir.join("a"), "a\n").unwrap()).await;
+    let mut session = world.session().await;
+    session.work.write("a", b"changed\n");
+    let commit = session.save().await.commit.unwrap();
+    let commit = session.commit(&commit).await;
+    let branch = "x".parse().unwrap();
+    // In a file of its own, which git reads as well.
+    fs::write(world.origin().join(".git/more"), "[hook \"a=b\"]\n event = pre-receive\n command = true\n")
+        .unwrap();
+    git(&world.origin(), &["config", "include.path", "more"]);
+    let refused = session.mirror.push(&world.source(), &commit, &branch, &Expect::New).await.unwrap_err();
+    assert!(matches!(&refused, Error::Unfit { what } if what.contains("`hook.a=b.event`")), "{refused}");
+    git(&world.origin(), &["config", "--unset", "include.path"]);
+    session.mirror.push(&world.source(), &commit, &branch, &Expect::New).await.unwrap();
 }
 
 #[tokio::test]

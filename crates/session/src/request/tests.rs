@@ -224,10 +224,10 @@ fn paths_are_the_operator_s_to_allow() {
     assert!(below.address("/").is_err());
     assert!(below.address(&format!("{text}/../..")).is_err());
     std::fs::remove_dir_all(inside.join(".git/refs")).unwrap();
-    assert_eq!(below.address(text).unwrap_err(), "cannot be worked with: there is no git repository");
+    assert_eq!(below.address(text).unwrap_err(), "is no repository that can be read");
     std::fs::remove_dir_all(inside.join(".git")).unwrap();
     std::fs::write(inside.join(".git"), "gitdir: /\n").unwrap();
-    assert_eq!(below.address(text).unwrap_err(), "cannot be worked with: there is no git repository");
+    assert_eq!(below.address(text).unwrap_err(), "is no repository that can be read");
 }
 
 #[test]

@@ -148,7 +148,9 @@ fn outside() -> Trial<'static> {
         let (private, allowed) = (folder.path().join("private"), folder.path().join("allowed"));
         make_repository(&private);
         let git_of = |name: &str| allowed.join(name).join(".git");
-        for name in ["fair", "borrows", "shares", "linked", "repeats"] {
+        const WAYS: [&str; 9] =
+            ["points", "borrows", "returns", "shares", "linked", "branches", "packs", "repeats", "beside"];
+        for name in WAYS.into_iter().skip(1).chain(["fair"]) {
             fs::create_dir_all(&allowed).unwrap();
             make_repository(&allowed.join(name));
         }
@@ -158,8 +160,16 @@ fn outside() -> Trial<'static> {
         let alternates = format!("{}\n", private_git.join("objects").display());
         fs::write(git_of("borrows").join("objects/info/alternates"), alternates).unwrap();
         fs::write(git_of("shares").join("commondir"), private_git.to_str().unwrap()).unwrap();
-        fs::remove_dir_all(git_of("linked").join("refs")).unwrap();
-        symlink(private_git.join("refs"), git_of("linked").join("refs")).unwrap();
+        symlink(private_git.join("objects"), folder.path().join("objects\r")).unwrap();
+        let alternates = format!("{}\r\n", folder.path().join("objects").display());
+        fs::write(git_of("returns").join("objects/info/alternates"), alternates).unwrap();
+        for (name, link) in [("linked", "refs"), ("branches", "refs/heads"), ("packs", "objects/pack")] {
+            fs::remove_dir_all(git_of(name).join(link)).unwrap();
+            symlink(private_git.join(link), git_of(name).join(link)).unwrap();
+        }
+        // git passes over a repository that has no branch to be on, and takes what is called so and ends in `.git`.
+        fs::write(git_of("beside").join("HEAD"), "nowhere\n").unwrap();
+        symlink(&private_git, allowed.join("beside.git")).unwrap();
         let secret = folder.path().join("secret");
         fs::write(&secret, "canary\n").unwrap();
         symlink(&secret, git_of("repeats").join("packed-refs")).unwrap();
@@ -168,10 +178,9 @@ fn outside() -> Trial<'static> {
             let body = json!({ "repoUrl": allowed.join(name), "prompt": "Do it" }).to_string();
             request::parse(body.as_bytes(), &rules).is_ok()
         };
-        let ways = ["points", "borrows", "shares", "linked", "repeats"];
-        let through: Vec<_> = ways.into_iter().filter(|name| taken(name)).collect();
+        let through: Vec<_> = WAYS.into_iter().filter(|name| taken(name)).collect();
         let attack = match (through.is_empty(), taken("fair")) {
-            (true, true) => Said::Held(format!("{} refused", ways.len())),
+            (true, true) => Said::Held(format!("{} refused", WAYS.len())),
             (true, false) => Said::Unclear("an ordinary repository is refused too".to_owned()),
             (false, _) => Said::Breached(format!("{through:?}")),
         };
