@@ -188,6 +188,10 @@ async fn make_for_all(
     let made = follow_over(story, checkout, plan, &Tree::of(vec![place]), &folder).await?;
     let failed = made.failed().next();
     let failed = failed.map(|ran| format!("`{}` returned {}", shortened(&ran.command), ran.exit_code));
+    // Another try would have no time: what was made so far is better than nothing.
+    if failed.is_some() && Instant::now() >= plan.until {
+        return Ok(Some(made));
+    }
     let why = match (failed, made.exported.as_ref().ok().map(|exported| folders(exported, root))) {
         (Some(why), _) => why,
         // With more files there would be no less of it.
