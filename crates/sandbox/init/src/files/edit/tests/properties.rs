@@ -102,10 +102,13 @@ proptest! {
     #[test]
     fn an_unchanged_copy_is_applied_exactly_once_or_refused(content in content(), from: Index, to: Index) {
         let old = part(&content, from, to);
+        // A byte order mark before a passage is nobody's wish.
+        let wanted = old.strip_prefix('\u{feff}').unwrap_or(&old);
         // A place that begins or ends within a line ending is none.
         let is_torn = |at: usize| content[..at].ends_with(b"\r") && content[at..].starts_with(b"\n");
         let places = (0..content.len())
-            .filter(|at| content[*at..].starts_with(old.as_bytes()) && !is_torn(*at) && !is_torn(at + old.len()))
+            .filter(|at| content[*at..].starts_with(wanted.as_bytes()))
+            .filter(|at| !is_torn(*at) && !is_torn(at + wanted.len()))
             .count();
         match splice(&content, &[passage(&old, "NEW")]) {
             Ok(spliced) => {
