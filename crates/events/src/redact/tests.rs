@@ -49,6 +49,10 @@ fn a_secret_goes_as_common_tools_write_it() {
         ("html.EscapeString", "Zq3x+Lm9/Ab7~Tt5#Hh1_c&amp;val(9)==&#39;&lt;s&gt;&#34; é"),
         ("json.Marshal", r#"Zq3x+Lm9/Ab7~Tt5#Hh1_c\u0026val(9)=='\u003cs\u003e\" é"#),
         ("json.dumps", r#"Zq3x+Lm9/Ab7~Tt5#Hh1_c&val(9)=='<s>\" \u00e9"#),
+        (
+            "JsonSerializer.Serialize",
+            r#"Zq3x\u002BLm9/Ab7~Tt5#Hh1_c\u0026val(9)==\u0027\u003Cs\u003E\u0022 \u00E9"#,
+        ),
         ("printf %q", r#"Zq3x+Lm9/Ab7~Tt5#Hh1_c\&val\(9\)==\'\<s\>\"\ é"#),
         ("shlex.quote", r#"'Zq3x+Lm9/Ab7~Tt5#Hh1_c&val(9)=='"'"'<s>" é'"#),
         ("re.escape", r#"Zq3x\+Lm9/Ab7\~Tt5\#Hh1_c\&val\(9\)=='<s>"\ é"#),

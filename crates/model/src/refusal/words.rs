@@ -43,7 +43,7 @@ pub(super) const CONTEXT_PHRASES: [&str; 26] = [
     // OpenAI, vLLM, OpenRouter, Mistral; Responses; Azure; an account whose rate is below one such request.
     "maximum context length",
     "exceeds the context window",
-    "exceed the configured limit",
+    "tokens exceed the configured limit",
     "request too large for",
     // vLLM 0.17 (its `renderers/params.py`), of the request and of its longest reply; where pictures count.
     "context length is only",

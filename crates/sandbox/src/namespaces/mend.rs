@@ -70,8 +70,8 @@ pub(super) fn launcher_failed(said: &str) -> Error {
     if said.contains("source path") {
         return unavailable(
             &reason,
-            "What stands inside must exist and be open to all users of this machine; look at the setting of the \
-             sandbox's tools",
+            "What stands inside must exist, not below /tmp, and be open to all users of this machine; look at the \
+             setting of the sandbox's tools",
         );
     }
     if said.contains("proc") {

@@ -81,6 +81,10 @@ fn in_json(secret: &str) -> Vec<String> {
         forms.extend(NUMBERED_IN_JSON.iter().map(|signs| numbered(&|c| signs.contains(c), digits)));
         // Python writes no other signs than those of ASCII.
         forms.push(numbered(&|c| !c.is_ascii(), digits));
+        // .NET and Gson can do both at once.
+        forms.extend(
+            NUMBERED_IN_JSON.iter().map(|signs| numbered(&|c| !c.is_ascii() || signs.contains(c), digits)),
+        );
     }
     forms
 }
