@@ -10,14 +10,19 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// A file that names other folders has a line or two.
-const NOTE_BYTES_MAX: u64 = 64 * 1024;
+/// A file that names other folders has a line or two, settings have many.
+const TEXT_BYTES_MAX: u64 = 1024 * 1024;
 /// Files and folders of a repository that are looked at; `git gc` leaves few of any.
 const ENTRIES_MAX: usize = 200_000;
-/// The folders of a repository that are looked at to their last file. The halves of git that work there read no others.
-const WALKED: [&str; 4] = ["refs", "objects", "info", "reftable"];
-/// Nothing runs them, wherever they lie.
-const HOOKS: &str = "hooks";
+/// The folders of a repository that are not looked at: nothing runs its hooks, submodules are repositories of their own, and
+/// the others are not git's.
+const NOT_READ: [&str; 4] = ["hooks", "modules", "lfs", "annex"];
+/// The list of a reftable's files: of names, but git takes paths.
+const TABLES: &str = "tables.list";
+/// Where the settings of a repository stand.
+const SETTINGS: [&str; 2] = ["config", "config.worktree"];
+/// What a branch begins with that stands for another one.
+const SYMBOLIC: &str = "ref:";
 
 /// What git reads and writes when it is asked for the repository in `folder`, all links followed: its own folder, the one
 /// that it shares with other work trees, every store that it borrows objects from, and whatever links in these lead to.
@@ -50,10 +55,22 @@ pub(crate) fn refuse_links(folder: &Path, full_ref: &str) -> Result<(), Error> {
             .chain(["logs", "objects", "objects/pack", "reftable"].map(|name| common.join(name)))
             .chain([own.join("logs"), own.join("logs/HEAD")])
     });
-    match written.into_iter().find(|path| path.is_symlink()) {
+    if let Some(link) = written.into_iter().find(|path| path.is_symlink()) {
+        let what = format!("{} is a link, and a push would be written where it leads", link.display());
+        return Err(Error::Unfit { what });
+    }
+    let leads_on = |path: &PathBuf| {
+        let said = text(path).ok().flatten().unwrap_or_default();
+        if path.ends_with(TABLES) { said.contains('/') } else { said.starts_with(SYMBOLIC) }
+    };
+    let mut noted = places.iter().flat_map(|Places { own, common }| {
+        let tables = [own, common].map(|place| place.join("reftable").join(TABLES));
+        [common.join(full_ref)].into_iter().chain(tables)
+    });
+    match noted.find(leads_on) {
         None => Ok(()),
-        Some(link) => Err(Error::Unfit {
-            what: format!("{} is a link, and a push would be written where it leads", link.display()),
+        Some(file) => Err(Error::Unfit {
+            what: format!("{} leads elsewhere, and a push would be written there", file.display()),
         }),
     }
 }
@@ -144,10 +161,19 @@ impl Walk {
         for entry in fs::read_dir(folder)? {
             let (entry, name) = entry.map(|entry| (entry.file_type(), entry.file_name()))?;
             let (kind, path) = (entry?, folder.join(&name));
-            if kind.is_symlink() && name != HOOKS {
+            if NOT_READ.iter().any(|other| name == *other) {
+                continue;
+            }
+            if kind.is_symlink() {
                 self.link(&path)?;
-            } else if kind.is_dir() && WALKED.iter().any(|walked| name == *walked) {
+            } else if kind.is_dir() {
                 self.folders.push(path);
+            }
+        }
+        // Settings may stand anywhere, and what they come to tells what stands there.
+        for settings in SETTINGS.map(|name| folder.join(name)) {
+            if text(&settings)?.is_some_and(|text| text.to_ascii_lowercase().contains("[include")) {
+                return Err(not_understood("its settings include others"));
             }
         }
         self.stores.push(folder.join("objects"));
@@ -178,6 +204,29 @@ impl Walk {
                 self.link(&entry.path())?;
             } else if kind.is_dir() {
                 self.folders.push(entry.path());
+            } else {
+                self.file(folder, &entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what a file in `folder` leads to.
+    fn file(&mut self, folder: &Path, file: &Path) -> io::Result<()> {
+        let of_a_work_tree = folder.parent().is_some_and(|parent| parent.ends_with("worktrees"));
+        if of_a_work_tree && file.ends_with("commondir") {
+            if let Some(shared) = note(file)? {
+                self.reached.insert(folder.join(shared).canonicalize()?);
+            }
+        } else if file.ends_with(TABLES) {
+            if text(file)?.is_some_and(|tables| tables.contains('/')) {
+                return Err(not_understood("a list of tables in it holds paths"));
+            }
+        } else if folder.iter().any(|part| part == "refs") && begins_symbolic(file)? {
+            let stands_for = note(file)?.unwrap_or_default();
+            let target = stands_for.trim_start_matches(SYMBOLIC).trim_start();
+            if !target.starts_with("refs/") || target.contains("..") {
+                return Err(not_understood("a branch in it stands for what is none"));
             }
         }
         Ok(())
@@ -227,6 +276,16 @@ impl Walk {
     }
 }
 
+/// Whether a file begins as a branch does that stands for another one.
+fn begins_symbolic(file: &Path) -> io::Result<bool> {
+    if !file.is_file() {
+        return Ok(false);
+    }
+    let mut begin = Vec::new();
+    fs::File::open(file)?.take(SYMBOLIC.len() as u64).read_to_end(&mut begin)?;
+    Ok(begin == SYMBOLIC.as_bytes())
+}
+
 /// What a small file says, without the end of its last line; nothing when there is no such file.
 fn note(path: &Path) -> io::Result<Option<String>> {
     if path.is_dir() {
@@ -248,8 +307,8 @@ fn text(path: &Path) -> io::Result<Option<String>> {
         Err(error) => return Err(error),
     }
     let mut text = String::new();
-    fs::File::open(path)?.take(NOTE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > NOTE_BYTES_MAX {
+    fs::File::open(path)?.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > TEXT_BYTES_MAX {
         return Err(not_understood("a file of its that names folders is too long"));
     }
     Ok(Some(text))

@@ -68,6 +68,11 @@ const OTHER_HALF: &[&str] = &[
     "receive.autogc=false",
     // What is pushed was checked on our side. Theirs would repeat a line of whatever file `receive.fsck.skipList` names.
     "receive.fsckObjects=false",
+    // These would be written through links in `info`.
+    "receive.updateServerInfo=false",
+    // It may name packs anywhere.
+    "core.multiPackIndex=false",
+    "core.attributesFile=/dev/null",
     // Objects go into one pack, not into 256 folders each of which may be a link; and no words of theirs into a log.
     "receive.unpackLimit=1",
     "core.logAllRefUpdates=false",

@@ -115,7 +115,7 @@ fn what_cannot_be_followed_to_its_end_is_no_repository() {
     let refused = || reached_from(&place.join("a")).unwrap_err().to_string();
     fs::write(&alternates, "\"quoted\\n\"\n").unwrap();
     assert!(refused().contains("quoted"), "{}", refused());
-    fs::write(&alternates, "x".repeat(100_000)).unwrap();
+    fs::write(&alternates, "x".repeat(2_000_000)).unwrap();
     assert!(refused().contains("too long"), "{}", refused());
     fs::remove_file(&alternates).unwrap();
     assert!(Command::new("mkfifo").arg(&alternates).status().unwrap().success());
@@ -126,6 +126,29 @@ fn what_cannot_be_followed_to_its_end_is_no_repository() {
     fs::remove_file(place.join("a/.git/refs/heads/link")).unwrap();
     fs::write(&alternates, "# nothing\n\n/nowhere\n").unwrap();
     assert!(reached_from(&place.join("a")).is_ok());
+    let branch = place.join("a/.git/refs/heads/stands");
+    for target in ["my/own", "refs/../my/own"] {
+        fs::write(&branch, format!("ref: {target}\n")).unwrap();
+        assert!(refused().contains("stands for what is none"), "{}", refused());
+    }
+    fs::write(&branch, "ref: refs/heads/main\n").unwrap();
+    assert!(reached_from(&place.join("a")).is_ok());
+    fs::create_dir(place.join("a/.git/reftable")).unwrap();
+    fs::write(place.join("a/.git/reftable/tables.list"), "../../b/0x1.ref\n").unwrap();
+    assert!(refused().contains("holds paths"), "{}", refused());
+    assert!(refuse_links(&place.join("a"), "refs/heads/x").is_err());
+    fs::write(place.join("a/.git/reftable/tables.list"), "0x1.ref\n").unwrap();
+    assert!(reached_from(&place.join("a")).is_ok());
+    assert!(refuse_links(&place.join("a"), "refs/heads/x").is_ok());
+    assert!(refuse_links(&place.join("a"), "refs/heads/stands").is_err());
+    git(&place.join("a"), &["config", "includeIf.onbranch:x.path", "/etc/passwd"]);
+    assert!(refused().contains("include"), "{}", refused());
+    git(&place.join("a"), &["config", "--unset", "includeIf.onbranch:x.path"]);
+    fs::write(place.join("a/.git/config"), "[core]\nrepositoryformatversion = 0\n").unwrap();
+    let worktree = place.join("a/.git/worktrees/w");
+    fs::create_dir_all(&worktree).unwrap();
+    fs::write(worktree.join("commondir"), place.join("a").to_str().unwrap()).unwrap();
+    assert!(reached(&place.join("a")).contains(&place.join("a")));
     let head = place.join("a/.git/HEAD");
     fs::remove_file(&head).unwrap();
     symlink("refs/heads/not-there-yet", &head).unwrap();

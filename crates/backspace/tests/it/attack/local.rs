@@ -148,8 +148,10 @@ fn outside() -> Trial<'static> {
         let (private, allowed) = (folder.path().join("private"), folder.path().join("allowed"));
         make_repository(&private);
         let git_of = |name: &str| allowed.join(name).join(".git");
-        const WAYS: [&str; 9] =
-            ["points", "borrows", "returns", "shares", "linked", "branches", "packs", "repeats", "beside"];
+        const WAYS: [&str; 12] = [
+            "points", "borrows", "returns", "shares", "linked", "branches", "packs", "repeats", "beside",
+            "stands", "worktree", "includes",
+        ];
         for name in WAYS.into_iter().skip(1).chain(["fair"]) {
             fs::create_dir_all(&allowed).unwrap();
             make_repository(&allowed.join(name));
@@ -167,6 +169,14 @@ fn outside() -> Trial<'static> {
             fs::remove_dir_all(git_of(name).join(link)).unwrap();
             symlink(private_git.join(link), git_of(name).join(link)).unwrap();
         }
+        fs::write(git_of("stands").join("refs/heads/x"), "ref: my/main\n").unwrap();
+        symlink(private_git.join("refs/heads"), git_of("stands").join("my")).unwrap();
+        fs::create_dir(git_of("worktree").join("worktrees")).unwrap();
+        symlink(&private_git, git_of("worktree").join("worktrees/w")).unwrap();
+        git(
+            &allowed.join("includes"),
+            &["config", "include.path", private_git.join("config").to_str().unwrap()],
+        );
         // git passes over a repository that has no branch to be on, and takes what is called so and ends in `.git`.
         fs::write(git_of("beside").join("HEAD"), "nowhere\n").unwrap();
         symlink(&private_git, allowed.join("beside.git")).unwrap();
