@@ -37,7 +37,7 @@ pub fn reached_from(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
             walk.repository(&place)?;
         }
     }
-    walk.to_its_end()?;
+    walk.follow_all()?;
     Ok(walk.reached)
 }
 
@@ -180,7 +180,7 @@ impl Walk {
         Ok(())
     }
 
-    fn to_its_end(&mut self) -> io::Result<()> {
+    fn follow_all(&mut self) -> io::Result<()> {
         loop {
             if let Some(folder) = self.folders.pop() {
                 self.folder(&folder)?;

@@ -417,10 +417,13 @@ impl Rules {
                 let is_below = |path: &PathBuf| roots.iter().any(|root| path.starts_with(root));
                 let folder = folder.ok().filter(is_below).ok_or_else(|| ELSEWHERE.to_owned())?;
                 // Files of a repository lead git elsewhere as links do.
-                let reached = repo::reached_from(&folder).map_err(|error| match error.kind() {
-                    std::io::ErrorKind::InvalidData => format!("cannot be worked with: {error}"),
-                    // What the system says tells which paths there are.
-                    _ => "is no repository that can be read".to_owned(),
+                let reached = repo::reached_from(&folder).map_err(|error| {
+                    if error.kind() == std::io::ErrorKind::InvalidData {
+                        format!("cannot be worked with: {error}")
+                    } else {
+                        // What the system says tells which paths there are.
+                        "is no repository that can be read".to_owned()
+                    }
                 })?;
                 if reached.iter().all(is_below) { Ok(folder) } else { Err(LEADS_ELSEWHERE.to_owned()) }
             }
