@@ -41,10 +41,11 @@ pub fn reached_from(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
     Ok(walk.reached)
 }
 
-/// Refuses a push to `full_ref` that would be written where a link leads: git follows them.
+/// Refuses a push to `full_ref` that would be written elsewhere: git follows links, branches that stand for others, and paths
+/// in its list of tables.
 ///
 /// # Errors
-/// [`Error::Unfit`] with the link.
+/// [`Error::Unfit`] with the file that leads there.
 pub(crate) fn refuse_links(folder: &Path, full_ref: &str) -> Result<(), Error> {
     let places =
         places(folder).map_err(|error| Error::system(format!("look at {}", folder.display()), error))?;
@@ -222,7 +223,8 @@ impl Walk {
             if text(file)?.is_some_and(|tables| tables.contains('/')) {
                 return Err(not_understood("a list of tables in it holds paths"));
             }
-        } else if folder.iter().any(|part| part == "refs") && begins_symbolic(file)? {
+        // Wherever it stands: a link may have led here from among the branches.
+        } else if begins_symbolic(file)? {
             let stands_for = note(file)?.unwrap_or_default();
             let target = stands_for.trim_start_matches(SYMBOLIC).trim_start();
             if !target.starts_with("refs/") || target.contains("..") {

@@ -131,6 +131,12 @@ fn what_cannot_be_followed_to_its_end_is_no_repository() {
         fs::write(&branch, format!("ref: {target}\n")).unwrap();
         assert!(refused().contains("stands for what is none"), "{}", refused());
     }
+    // By a link to a folder of another name as well.
+    fs::create_dir(place.join("elsewhere")).unwrap();
+    fs::rename(&branch, place.join("elsewhere/stands")).unwrap();
+    symlink(place.join("elsewhere"), place.join("a/.git/refs/heads/more")).unwrap();
+    assert!(refused().contains("stands for what is none"), "{}", refused());
+    fs::remove_file(place.join("a/.git/refs/heads/more")).unwrap();
     fs::write(&branch, "ref: refs/heads/main\n").unwrap();
     assert!(reached_from(&place.join("a")).is_ok());
     fs::create_dir(place.join("a/.git/reftable")).unwrap();

@@ -90,6 +90,26 @@ async fn a_hostile_repository_runs_nothing() {
 }
 
 #[tokio::test]
+async fn a_push_writes_no_lists_for_servers_through_links() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let world = World::new(|dir| fs::write(dir.join("a"), "a\n").unwrap()).await;
+    let info = world.origin().join(".git/info");
+    fs::remove_dir_all(&info).unwrap();
+    symlink(elsewhere.path(), &info).unwrap();
+    git(&world.origin(), &["config", "receive.updateServerInfo", "true"]);
+    let mut session = world.session().await;
+    session.work.write("a", b"changed\n");
+    let commit = session.save().await.commit.unwrap();
+    let commit = session.commit(&commit).await;
+    session.mirror.push(&world.source(), &commit, &"x".parse().unwrap(), &Expect::New).await.unwrap();
+    let written = || fs::read_dir(elsewhere.path()).unwrap().count();
+    assert_eq!(written(), 0);
+    // Whoever pushes there without care does.
+    git(&mirror_dir(&world), &["push", "-q", world.origin().to_str().unwrap(), "main:refs/heads/careless"]);
+    assert_eq!(written(), 1);
+}
+
+#[tokio::test]
 async fn a_push_that_a_setting_could_run_a_program_by_is_refused() {
     let world = World::new(|dir| fs::write(dir.join("a"), "a\n").unwrap()).await;
     let mut session = world.session().await;
