@@ -53,6 +53,12 @@ pub enum Error {
         /// Which limit.
         what: String,
     },
+    /// A push to a repository on this machine would be written elsewhere, or run a program. Nothing was pushed.
+    #[error("the repository cannot be pushed to: {what}")]
+    LeadsAway {
+        /// By what.
+        what: String,
+    },
     /// More was changed than a change may hold.
     #[error("the change is too large: {what}")]
     TooLarge {

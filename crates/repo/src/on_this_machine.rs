@@ -45,7 +45,7 @@ pub fn reached_from(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
 /// in its list of tables.
 ///
 /// # Errors
-/// [`Error::Unfit`] with the file that leads there.
+/// [`Error::LeadsAway`] with the file that leads there.
 pub(crate) fn refuse_links(folder: &Path, full_ref: &str) -> Result<(), Error> {
     let places =
         places(folder).map_err(|error| Error::system(format!("look at {}", folder.display()), error))?;
@@ -58,7 +58,7 @@ pub(crate) fn refuse_links(folder: &Path, full_ref: &str) -> Result<(), Error> {
     });
     if let Some(link) = written.into_iter().find(|path| path.is_symlink()) {
         let what = format!("{} is a link, and a push would be written where it leads", link.display());
-        return Err(Error::Unfit { what });
+        return Err(Error::LeadsAway { what });
     }
     let leads_on = |path: &PathBuf| {
         let said = text(path).ok().flatten().unwrap_or_default();
@@ -70,7 +70,7 @@ pub(crate) fn refuse_links(folder: &Path, full_ref: &str) -> Result<(), Error> {
     });
     match noted.find(leads_on) {
         None => Ok(()),
-        Some(file) => Err(Error::Unfit {
+        Some(file) => Err(Error::LeadsAway {
             what: format!("{} leads elsewhere, and a push would be written there", file.display()),
         }),
     }

@@ -31,7 +31,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`Error::BranchTaken`] when the branch holds other commits than expected; [`Error::Rejected`] with the remote's
-    /// text; [`Error::Auth`], [`Error::NotFound`], [`Error::Network`]; [`Error::Unfit`] when a repository on this machine
+    /// text; [`Error::Auth`], [`Error::NotFound`], [`Error::Network`]; [`Error::LeadsAway`] when a repository on this machine
     /// leads a push elsewhere.
     pub async fn push(
         &self,
@@ -97,7 +97,7 @@ impl Mirror {
             let listed = git::run(self.repos.git.call(doing.clone(), list).repository(&place.own)).await?;
             if listed.code != NO_SUCH_SETTING {
                 let hook = listed.success()?.told().lines().next().unwrap_or_default().to_owned();
-                return Err(Error::Unfit {
+                return Err(Error::LeadsAway {
                     what: format!(
                         "a push could run the program of the setting `{hook}` of {}",
                         folder.display()

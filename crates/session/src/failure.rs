@@ -184,6 +184,10 @@ pub(crate) fn of_repo(step: Step, error: &repo::Error) -> Failure {
         E::Network { .. } => (FailureCode::ForgeUnavailable, Some("Try again later.")),
         E::BranchTaken { .. } => (FailureCode::PushRejected, Some("Name another branch (--branch).")),
         E::Rejected { .. } => (FailureCode::PushRejected, None),
+        E::LeadsAway { .. } => (
+            FailureCode::PushRejected,
+            Some("Take it out of the repository's .git, or work on a fresh clone."),
+        ),
         E::Unfit { .. } => (
             FailureCode::RepositoryUnavailable,
             Some("Repositories of this size need more room in BACKSPACE_HOME, or are out of reach."),

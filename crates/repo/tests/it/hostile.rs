@@ -122,7 +122,7 @@ async fn a_push_that_a_setting_could_run_a_program_by_is_refused() {
         .unwrap();
     git(&world.origin(), &["config", "include.path", "more"]);
     let refused = session.mirror.push(&world.source(), &commit, &branch, &Expect::New).await.unwrap_err();
-    assert!(matches!(&refused, Error::Unfit { what } if what.contains("`hook.a=b.event`")), "{refused}");
+    assert!(matches!(&refused, Error::LeadsAway { what } if what.contains("`hook.a=b.event`")), "{refused}");
     git(&world.origin(), &["config", "--unset", "include.path"]);
     session.mirror.push(&world.source(), &commit, &branch, &Expect::New).await.unwrap();
 }
